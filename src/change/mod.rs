@@ -1,0 +1,13 @@
+//! The vocabulary that all stages share: names, types, positions, changes. Pure; no I/O.
+
+mod event;
+mod name;
+mod position;
+mod schema;
+mod source_type;
+
+pub use event::{Change, Field, Tuple};
+pub use name::TableName;
+pub use position::{Lsn, Version};
+pub use schema::{Column, ReplicaIdentity, TableSchema};
+pub use source_type::SourceType;

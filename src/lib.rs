@@ -1,0 +1,20 @@
+//! pipectl: the whole life of a Postgres to ClickHouse pipeline.
+//!
+//! ```text
+//! Postgres ── source::postgres ──> decode ──> change ──> batch ──> sink::clickhouse ──> ClickHouse
+//!     ^         (COPY, pgoutput)     (borrowed fields)  (typed columns)  (Native, LZ4)       │
+//!     │                                                                                  durable
+//!     └────────────── acknowledge: the slot's LSN <── checkpoint <──────────────────────────┘
+//! ```
+//!
+//! The modules stand in the order of that way; none imports a later one.
+
+pub mod error;
+
+pub mod change;
+
+pub mod config;
+
+pub mod batch;
+
+pub mod server;

@@ -1,0 +1,4 @@
+//! How to talk to each server: connections, catalogs, quoting. Knows nothing of pipelines.
+
+pub mod clickhouse;
+pub mod postgres;
