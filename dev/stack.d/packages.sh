@@ -49,11 +49,13 @@ package_integrity() {
     esac
 }
 
+package_place() { printf '%s/%s-%s\n' "$CACHE" "$(printf '%s' "${1#@}" | tr / -)" "$2"; }
+
 # Prints the folder of an unpacked npm package; fetches it if WITNESS, a file in it, is not there yet.
 # It is unpacked beside its place and renamed, so an interrupted or a second fetch never leaves half a package.
 npm_package() { # PACKAGE VERSION WITNESS
     local package=$1 version=$2 witness=$3 place pinned fresh
-    place="$CACHE/$(printf '%s' "${package#@}" | tr / -)-$version"
+    place=$(package_place "$package" "$version")
     if [ ! -s "$place/$witness" ]; then
         have npm || die "npm is missing: $package cannot be fetched" "run dev/install"
         say "fetching $package $version into $CACHE (once)"
@@ -125,6 +127,8 @@ chdb_library() {
     package=$(npm_package "$(chdb_package)" "$CHDB_VERSION" libchdb.so) || exit 1
     printf '%s\n' "$package/libchdb.so"
 }
+
+chdb_is_cached() { [ -s "$(package_place "$(chdb_package)" "$CHDB_VERSION")/libchdb.so" ]; }
 
 # Compiles the launcher of the library; a changed source gets a place of its own.
 chdb_launcher() { # SOURCE

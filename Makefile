@@ -1,0 +1,42 @@
+# Every target works in a fresh clone: what a machine lacks is installed by dev/install, servers come from dev/stack.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help check fmt clippy docs unit test it bench demo up down
+
+help: ## what can be made here
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+check: fmt clippy docs unit ## format, lints, documentation and the tests that need no servers
+
+fmt: ## the format, checked (cargo fmt mends it)
+	cargo fmt --check
+
+clippy: ## the lints, every warning an error
+	cargo clippy --locked --all-targets -- -D warnings
+
+docs: ## the documentation of the code, private items too, every warning an error
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+unit: ## the tests of the library alone
+	cargo test --locked --lib $(FILTER)
+
+test: ## all tests, on servers of their own
+	dev/test
+
+it: ## the integration tests only: make it FILTER=verify
+	dev/test --test it $(FILTER)
+
+bench: ## the measurements, against other ways to do the same
+	dev/install
+	bench/run
+
+demo: ## the whole pipeline once, proved, with nothing left running
+	dev/demo
+
+up: ## the servers for your own trials; then: eval "$(dev/stack env)"
+	dev/install
+	dev/stack up
+
+down: ## stop these servers, keeping their data
+	dev/stack down
