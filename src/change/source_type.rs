@@ -28,7 +28,7 @@ pub enum SourceType {
     },
     /// `numeric` without a precision: up to 131072 digits
     NumericUnbounded,
-    /// `text`, `varchar`, `char(n)`, `citext`, `name`, `"char"`, `json`, `xml`: types whose binary form is their text
+    /// `text`, `varchar`, `char(n)`, `citext`, `name`, `json`, `xml`: types whose binary form is their text
     String,
     /// `bytea`
     Bytea,

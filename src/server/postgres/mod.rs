@@ -1,8 +1,11 @@
-//! Postgres: ordinary connections, replication connections, names.
+//! Postgres: ordinary connections, replication connections, the catalog, names.
 
+mod catalog;
 mod connect;
 mod quote;
+mod source_type;
 mod tls;
 
+pub use catalog::{Leaf, leaves, table, tables};
 pub use connect::{Connection, SESSION_OPTIONS, connect, replication_config, server_error};
 pub use quote::{quote_ident, quote_table};
