@@ -18,3 +18,5 @@ pub mod config;
 pub mod batch;
 
 pub mod server;
+
+pub mod sink;

@@ -1,0 +1,245 @@
+//! What a table of the source becomes: which columns under which types, and what sorts them.
+
+use super::types::{Loss, losses, mapped, overridden};
+use crate::batch::ColumnType;
+use crate::change::{Column, ReplicaIdentity, TableName, TableSchema};
+use crate::config::{ClickHouseSettings, Deletes, Keyless, TableMode, TableRule};
+use crate::error::{Error, Kind, Result};
+
+/// The column that tells apart the rows of a table without a key that share a version.
+pub const ORDINAL_COLUMN: &str = "_ordinal";
+
+/// A table at the destination, and where its columns come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TablePlan {
+    /// The table at the source.
+    pub schema: TableSchema,
+    /// Its name at the destination, in the settings' database.
+    pub target: String,
+    /// The columns in their order at the destination, without those that pipectl adds.
+    pub columns: Vec<ColumnPlan>,
+    /// Indexes into `columns` of the row's identity at the source, in key order. Empty where `insert_only`.
+    pub key: Vec<usize>,
+    /// Indexes into `columns` of the sorting key; holds all of `key`. Empty where `insert_only`: then version and ordinal sort.
+    pub sorting_key: Vec<usize>,
+    /// Whether the table has no key and only its inserts are kept, each as a row of its own.
+    pub insert_only: bool,
+    /// Name of the `UInt128` column that holds a row's version.
+    pub version_column: String,
+    /// Name of the `UInt8` column that marks a deleted row; a table of `insert_only` has none.
+    pub deleted_column: String,
+    /// The partition key, as the configuration has it.
+    pub partition_by: Option<String>,
+    /// Whether there is a view `<target>_current`.
+    pub current_view: bool,
+    /// What its mapping can lose.
+    pub losses: Vec<Loss>,
+    /// What its owner should know.
+    pub warnings: Vec<String>,
+}
+
+/// A column at the destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnPlan {
+    /// Index into the source table's columns.
+    pub source: usize,
+    /// Its name, the same on both sides.
+    pub name: String,
+    /// What it is stored as.
+    pub column_type: ColumnType,
+}
+
+impl TablePlan {
+    /// The column of a name.
+    pub fn column(&self, name: &str) -> Option<&ColumnPlan> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// Whether a column is part of the sorting key.
+    pub fn sorts(&self, name: &str) -> bool {
+        self.sorting_key.iter().any(|&index| self.columns.get(index).is_some_and(|column| column.name == name))
+    }
+}
+
+/// The name of a table at the destination: as configured, or its own, with its schema before it outside `public`.
+pub fn target_name(table: &TableName, rule: &TableRule) -> String {
+    match (&rule.target, table.schema.as_str()) {
+        (Some(target), _) => target.clone(),
+        (None, "public") => table.name.clone(),
+        (None, schema) => format!("{schema}_{}", table.name),
+    }
+}
+
+/// Why a table that the configuration names is not replicated: said as a warning, the others go on. `None` where it is.
+pub fn left_out(schema: &TableSchema, rule: &TableRule) -> Option<String> {
+    let reason = if schema.unlogged {
+        "is unlogged: its changes never reach the write-ahead log"
+    } else if schema.columns.iter().all(|column| column.generated) {
+        "has no columns to store"
+    } else if schema.key.is_empty() && rule.keyless == Keyless::Refuse {
+        match schema.identity {
+            ReplicaIdentity::Nothing => {
+                "has REPLICA IDENTITY NOTHING: set it to DEFAULT or to an index, or set `keyless: insert_only` for it"
+            }
+            _ => {
+                "has no primary key or replica identity index that is checked at once: give it one, or set \
+                 `keyless: insert_only` for it"
+            }
+        }
+    } else {
+        return None;
+    };
+    Some(format!("table {} is left out: it {reason}", schema.name))
+}
+
+/// What the table becomes at the destination. A table that is [`left_out`] has none.
+///
+/// # Errors
+/// [`Kind::Config`] where the configuration asks for something impossible.
+pub fn plan_table(schema: &TableSchema, rule: &TableRule, settings: &ClickHouseSettings) -> Result<TablePlan> {
+    available(schema, rule)?;
+    if let Some(reason) = left_out(schema, rule) {
+        return Err(Error::new(Kind::Config, reason));
+    }
+    let insert_only = schema.key.is_empty();
+    let stored = stored_columns(schema, rule)?;
+    free_names(schema, &stored, settings, insert_only)?;
+    let sorting = sorting_columns(schema, rule, &stored)?;
+    let mut found = Vec::new();
+    let mut columns = Vec::with_capacity(stored.len());
+    for &(source, column) in &stored {
+        let in_key = sorting.contains(&column.name.as_str());
+        let column_type = match rule.columns.get(&column.name).and_then(|rule| rule.column_type.as_deref()) {
+            Some(wanted) => {
+                overridden(column, wanted, in_key).map_err(|error| error.during(of_table("plan", schema)))?
+            }
+            None => mapped(column, in_key),
+        };
+        found.extend(losses(column, &column_type, in_key));
+        columns.push(ColumnPlan { source, name: column.name.clone(), column_type });
+    }
+    let index_of = |name: &str| columns.iter().position(|column| column.name == name);
+    Ok(TablePlan {
+        schema: schema.clone(),
+        target: target_name(&schema.name, rule),
+        key: schema.key_columns().filter_map(|column| index_of(&column.name)).collect(),
+        sorting_key: sorting.iter().filter_map(|name| index_of(name)).collect(),
+        insert_only,
+        columns,
+        version_column: settings.version_column.clone(),
+        deleted_column: settings.deleted_column.clone(),
+        partition_by: rule.partition_by.clone(),
+        current_view: rule.current_view,
+        losses: found,
+        warnings: generated_columns(schema).into_iter().collect(),
+    })
+}
+
+fn of_table(verb: &str, schema: &TableSchema) -> String {
+    format!("could not {verb} table {}", schema.name)
+}
+
+fn refused(schema: &TableSchema, why: impl std::fmt::Display) -> Error {
+    Error::new(Kind::Config, format!("{}: {why}", of_table("plan", schema)))
+}
+
+/// Refuses what the configuration can say but this version cannot do, rather than doing something else.
+fn available(schema: &TableSchema, rule: &TableRule) -> Result<()> {
+    let missing = |what: &str| Err(refused(schema, format!("{what} is not available in this version")));
+    if rule.mode == TableMode::Log {
+        return missing("`mode: log`");
+    }
+    if rule.deletes == Deletes::Keep {
+        return missing("`deletes: keep`");
+    }
+    match rule.columns.iter().find(|(_, column)| column.hash.is_some() || column.mask.is_some()) {
+        Some((name, _)) => missing(&format!("`hash` or `mask` (column \"{name}\")")),
+        None => Ok(()),
+    }
+}
+
+/// The columns that are stored, with their places at the source: neither excluded nor generated.
+fn stored_columns<'a>(schema: &'a TableSchema, rule: &TableRule) -> Result<Vec<(usize, &'a Column)>> {
+    let one_table = !rule.source.contains(['*', '?']);
+    if let Some(name) = rule.columns.keys().find(|name| one_table && schema.column(name).is_none()) {
+        return Err(refused(schema, format!("`columns` names \"{name}\", which it does not have")));
+    }
+    let excluded = |column: &Column| rule.columns.get(&column.name).is_some_and(|rule| rule.exclude);
+    if let Some(column) = schema.key_columns().find(|column| excluded(column) || column.generated) {
+        let why = format!("column \"{}\" is part of the key and cannot be left out", column.name);
+        return Err(refused(schema, why));
+    }
+    let stored: Vec<_> =
+        schema.columns.iter().enumerate().filter(|(_, column)| !excluded(column) && !column.generated).collect();
+    if stored.is_empty() {
+        return Err(refused(schema, "every column of it is excluded"));
+    }
+    Ok(stored)
+}
+
+/// Postgres sends no generated columns before version 18, so there would be nothing to store.
+fn generated_columns(schema: &TableSchema) -> Option<String> {
+    let names: Vec<String> =
+        schema.columns.iter().filter(|column| column.generated).map(|column| format!("\"{}\"", column.name)).collect();
+    (!names.is_empty()).then(|| {
+        format!("generated columns of {} are left out: {}; Postgres does not send them", schema.name, names.join(", "))
+    })
+}
+
+fn free_names(
+    schema: &TableSchema,
+    stored: &[(usize, &Column)],
+    settings: &ClickHouseSettings,
+    insert_only: bool,
+) -> Result<()> {
+    let taken = |name: &str| stored.iter().any(|(_, column)| column.name == name);
+    let clash =
+        |name: &str| refused(schema, format!("its column \"{name}\" has the name of a column that pipectl adds"));
+    if taken(&settings.version_column) {
+        return Err(
+            clash(&settings.version_column).hint("give pipectl's column another name: `clickhouse.version_column`")
+        );
+    }
+    if insert_only && taken(ORDINAL_COLUMN) {
+        return Err(clash(ORDINAL_COLUMN).hint("leave the column out (`exclude: true`), or give the table a key"));
+    }
+    if !insert_only && taken(&settings.deleted_column) {
+        return Err(
+            clash(&settings.deleted_column).hint("give pipectl's column another name: `clickhouse.deleted_column`")
+        );
+    }
+    Ok(())
+}
+
+/// The sorting key's columns: as configured, or the row's identity.
+fn sorting_columns<'a>(
+    schema: &'a TableSchema,
+    rule: &'a TableRule,
+    stored: &[(usize, &Column)],
+) -> Result<Vec<&'a str>> {
+    let identity: Vec<&str> = schema.key_columns().map(|column| column.name.as_str()).collect();
+    let Some(order_by) = &rule.order_by else { return Ok(identity) };
+    if identity.is_empty() {
+        return Err(refused(schema, "`order_by` needs a key, which it has not").hint("leave `order_by` out"));
+    }
+    if let Some(name) = order_by.iter().find(|name| !stored.iter().any(|(_, column)| column.name == **name)) {
+        return Err(refused(schema, format!("`order_by` names \"{name}\", which is not among its stored columns")));
+    }
+    if let Some(name) = identity.iter().find(|name| !order_by.iter().any(|other| other == *name)) {
+        let why = format!("`order_by` leaves out \"{name}\", which is part of the row's identity");
+        return Err(refused(schema, why)
+            .hint("rows that are equal in `order_by` become one: name the whole key in it, in any order"));
+    }
+    if order_by.len() > identity.len() && schema.identity != ReplicaIdentity::Full {
+        let why = "`order_by` has more columns than the key, and Postgres sends no old values of them";
+        let table = crate::server::postgres::quote_table(&schema.name);
+        return Err(refused(schema, why)
+            .hint(format!("run in Postgres: ALTER TABLE {table} REPLICA IDENTITY FULL; or sort by the key alone")));
+    }
+    let twice =
+        order_by.iter().enumerate().find(|(index, name)| order_by.iter().take(*index).any(|other| other == *name));
+    match twice {
+        Some((_, name)) => Err(refused(schema, format!("`order_by` names \"{name}\" twice"))),
+        None => Ok(order_by.iter().map(String::as_str).collect()),
+    }
+}
