@@ -1,0 +1,154 @@
+//! How far a piece of work is: a bar on a terminal, a plain line every few seconds elsewhere.
+
+use super::output::Output;
+use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressStyle};
+use std::fmt::Write as _;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// The progress of one piece of work. It may be shared by threads; what is on the screen goes when it is finished or dropped.
+#[derive(Debug)]
+pub(crate) struct Bar {
+    bar: ProgressBar,
+    label: String,
+    unit: &'static str,
+    started: Instant,
+    lines: Option<Mutex<Instant>>,
+}
+
+impl Bar {
+    pub(super) fn new(output: &Output, label: &str, unit: &'static str, total: Option<u64>) -> Self {
+        let terminal = output.is_terminal() && !output.is_quiet();
+        let bar = output.bars().add(ProgressBar::new(total.unwrap_or(0)));
+        if total.is_none() {
+            bar.unset_length();
+        }
+        bar.set_style(style(unit, total.is_some()));
+        bar.set_prefix(label.to_owned());
+        if terminal {
+            bar.enable_steady_tick(Duration::from_millis(200));
+        }
+        let lines = (!terminal && !output.is_quiet()).then(|| Mutex::new(Instant::now()));
+        Self { bar, label: label.to_owned(), unit, started: Instant::now(), lines }
+    }
+
+    /// Sets the units done so far.
+    pub(crate) fn set(&self, position: u64) {
+        self.bar.set_position(position);
+        self.line(false);
+    }
+
+    /// Adds to the units done.
+    pub(crate) fn add(&self, units: u64) {
+        self.bar.inc(units);
+        self.line(false);
+    }
+
+    /// Sets the units that there are altogether, once that is known.
+    pub(crate) fn set_total(&self, total: u64) {
+        if self.bar.length().is_none() {
+            self.bar.set_style(style(self.unit, true));
+        }
+        self.bar.set_length(total);
+    }
+
+    /// Sets a remark that stands behind the numbers.
+    pub(crate) fn remark(&self, text: impl Into<String>) {
+        self.bar.set_message(text.into());
+        self.line(false);
+    }
+
+    /// Takes the bar off the screen; where there are only lines, writes a last one.
+    pub(crate) fn finish(&self) {
+        self.line(true);
+        self.bar.finish_and_clear();
+    }
+
+    fn line(&self, last: bool) {
+        let Some(Ok(mut written)) = self.lines.as_ref().map(Mutex::lock) else { return };
+        if !last && written.elapsed() < LINE_EVERY {
+            return;
+        }
+        *written = Instant::now();
+        let text = describe(&self.label, self.unit, &self.bar, self.started.elapsed());
+        // That nobody reads the line is no reason to fail.
+        std::io::Write::write_all(&mut std::io::stderr().lock(), text.as_bytes()).ok();
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn describe(label: &str, unit: &str, bar: &ProgressBar, elapsed: Duration) -> String {
+    let position = bar.position();
+    let count =
+        |units: u64| if unit == "bytes" { HumanBytes(units).to_string() } else { HumanCount(units).to_string() };
+    let mut text = format!("{label}: {}", count(position));
+    // Writing to a String cannot fail.
+    if let Some(total) = bar.length() {
+        let percent = (position.min(total) * 100).checked_div(total).unwrap_or(100);
+        write!(text, " of {} ({percent} %)", count(total)).ok();
+    }
+    if unit != "bytes" {
+        write!(text, " {unit}").ok();
+    }
+    let per_second = (position as f64 / elapsed.as_secs_f64().max(0.001)) as u64;
+    write!(text, ", {}/s, {}", count(per_second), HumanDuration(elapsed)).ok();
+    let remark = bar.message();
+    if !remark.is_empty() {
+        write!(text, ", {remark}").ok();
+    }
+    text.push('\n');
+    text
+}
+
+fn style(unit: &str, bounded: bool) -> ProgressStyle {
+    let template = match (unit, bounded) {
+        ("bytes", true) => {
+            "{prefix:20!} {bar:24} {bytes:>11}/{total_bytes:11} {binary_bytes_per_sec:>13} {eta:>5} {wide_msg}"
+                .to_owned()
+        }
+        ("bytes", false) => {
+            "{prefix:20!} {spinner} {bytes:>11} {binary_bytes_per_sec:>13} {elapsed:>5} {wide_msg}".to_owned()
+        }
+        (_, true) => {
+            format!(
+                "{{prefix:20!}} {{bar:24}} {{human_pos:>11}}/{{human_len:11}} {{per_sec:>13}} {unit} {{eta:>5}} {{wide_msg}}"
+            )
+        }
+        (_, false) => {
+            format!("{{prefix:20!}} {{spinner}} {{human_pos:>11}} {{per_sec:>13}} {unit} {{elapsed:>5}} {{wide_msg}}")
+        }
+    };
+    // The templates above are fixed, so that the fallback is never seen; the tests draw each.
+    ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_are_read() {
+        for unit in ["bytes", "rows"] {
+            for bounded in [true, false] {
+                let drawn = style(unit, bounded);
+                assert!(!format!("{:?}", drawn.get_tick_str(0)).is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_says_how_much_of_how_much() {
+        let bar = ProgressBar::hidden();
+        bar.set_length(2_000);
+        bar.set_position(500);
+        let line = describe("orders", "rows", &bar, Duration::from_secs(2));
+        assert_eq!(line, "orders: 500 of 2,000 (25 %) rows, 250/s, 2 seconds\n");
+    }
+}
