@@ -3,7 +3,7 @@
 use super::types::{Loss, losses, mapped, overridden};
 use crate::batch::ColumnType;
 use crate::change::{Column, ReplicaIdentity, TableName, TableSchema};
-use crate::config::{ClickHouseSettings, Deletes, Keyless, TableMode, TableRule};
+use crate::config::{ClickHouseSettings, Deletes, Keyless, TableMode, TableRule, WrittenColumn};
 use crate::error::{Error, Kind, Result};
 
 /// The column that tells apart the rows of a table without a key that share a version.
@@ -109,12 +109,7 @@ pub fn plan_table(schema: &TableSchema, rule: &TableRule, settings: &ClickHouseS
     let mut columns = Vec::with_capacity(stored.len());
     for &(source, column) in &stored {
         let in_key = sorting.contains(&column.name.as_str());
-        let column_type = match rule.columns.get(&column.name).and_then(|rule| rule.column_type.as_deref()) {
-            Some(wanted) => {
-                overridden(column, wanted, in_key).map_err(|error| error.during(of_table("plan", schema)))?
-            }
-            None => mapped(column, in_key),
-        };
+        let column_type = column_type(column, rule, in_key).map_err(|error| error.during(of_table("plan", schema)))?;
         found.extend(losses(column, &column_type, in_key));
         columns.push(ColumnPlan { source, name: column.name.clone(), column_type });
     }
@@ -133,6 +128,29 @@ pub fn plan_table(schema: &TableSchema, rule: &TableRule, settings: &ClickHouseS
         losses: found,
         warnings: generated_columns(schema).into_iter().collect(),
     })
+}
+
+/// The type as configured, or as mapped. A table that is written out is taken at its word.
+fn column_type(column: &Column, rule: &TableRule, in_key: bool) -> Result<ColumnType> {
+    if let Some(written) = written(rule, &column.name) {
+        let needed = overridden(column, &written.column_type, in_key)?;
+        if ColumnType::parse(&written.column_type).as_ref() == Some(&needed) {
+            return Ok(needed);
+        }
+        let message = format!(
+            "column \"{}\" of type {} has values that {} cannot hold",
+            column.name, column.type_name, written.column_type
+        );
+        return Err(Error::new(Kind::Config, message).hint(format!("write it as {needed}")));
+    }
+    match rule.columns.get(&column.name).and_then(|rule| rule.column_type.as_deref()) {
+        Some(wanted) => overridden(column, wanted, in_key),
+        None => Ok(mapped(column, in_key)),
+    }
+}
+
+fn written<'a>(rule: &'a TableRule, name: &str) -> Option<&'a WrittenColumn> {
+    rule.written_out.iter().flatten().find(|column| column.name == name)
 }
 
 fn of_table(verb: &str, schema: &TableSchema) -> String {
@@ -164,13 +182,22 @@ fn stored_columns<'a>(schema: &'a TableSchema, rule: &TableRule) -> Result<Vec<(
     if let Some(name) = rule.columns.keys().find(|name| one_table && schema.column(name).is_none()) {
         return Err(refused(schema, format!("`columns` names \"{name}\", which it does not have")));
     }
-    let excluded = |column: &Column| rule.columns.get(&column.name).is_some_and(|rule| rule.exclude);
+    if let Some(column) = rule.written_out.iter().flatten().find(|column| schema.column(&column.name).is_none()) {
+        return Err(refused(schema, format!("`columns` writes out \"{}\", which it does not have", column.name)));
+    }
+    let excluded = |column: &Column| match rule.written_out {
+        Some(_) => written(rule, &column.name).is_none(),
+        None => rule.columns.get(&column.name).is_some_and(|rule| rule.exclude),
+    };
     if let Some(column) = schema.key_columns().find(|column| excluded(column) || column.generated) {
         let why = format!("column \"{}\" is part of the key and cannot be left out", column.name);
         return Err(refused(schema, why));
     }
-    let stored: Vec<_> =
+    let mut stored: Vec<_> =
         schema.columns.iter().enumerate().filter(|(_, column)| !excluded(column) && !column.generated).collect();
+    if let Some(written) = &rule.written_out {
+        stored.sort_by_key(|(_, column)| written.iter().position(|written| written.name == column.name));
+    }
     if stored.is_empty() {
         return Err(refused(schema, "every column of it is excluded"));
     }
@@ -243,3 +270,7 @@ fn sorting_columns<'a>(
         None => Ok(order_by.iter().map(String::as_str).collect()),
     }
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

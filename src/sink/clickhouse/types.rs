@@ -189,8 +189,10 @@ pub(super) fn losses(column: &Column, stored: &ColumnType, in_key: bool) -> Vec<
     found.into_iter().map(|what| Loss { column: column.name.clone(), what }).collect()
 }
 
+const BECOME_NULL: &str = "become NULL";
+
 fn value_losses(source: &SourceType, target: &ValueType, in_key: bool) -> Vec<String> {
-    let fate = if in_key { "cannot be stored" } else { "become NULL" };
+    let fate = if in_key { "cannot be stored" } else { BECOME_NULL };
     match (source, target) {
         (SourceType::Array(source), ValueType::Array(element)) => value_losses(source, &element.value, false),
         (_, ValueType::Date32) => vec![format!("infinity, BC and dates beyond ClickHouse's range {fate}")],
@@ -221,7 +223,7 @@ fn decimal_losses(source: &SourceType, precision: u8, scale: u8, fate: &str) -> 
     let mut found = Vec::new();
     match source {
         SourceType::NumericUnbounded => found.push(format!("NaN and Infinity {fate}")),
-        _ if !integer => found.push(format!("NaN {fate}")),
+        _ if !integer => found.push(format!("NaN {}", if fate == BECOME_NULL { "becomes NULL" } else { fate })),
         _ => {}
     }
     if !room && integer {
@@ -231,3 +233,7 @@ fn decimal_losses(source: &SourceType, precision: u8, scale: u8, fate: &str) -> 
     }
     found
 }
+
+#[cfg(test)]
+#[path = "types_tests.rs"]
+mod tests;

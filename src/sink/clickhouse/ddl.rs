@@ -1,0 +1,108 @@
+//! The statements that make and alter tables. Pure: from a [`TableShape`] to SQL.
+
+use super::shape::TableShape;
+use crate::config::ClickHouseSettings;
+use crate::server::clickhouse::quote_ident;
+
+/// Where a replicated table's parts are agreed upon: the path that ClickHouse itself proposes, with its macros.
+const REPLICA: &str = "'/clickhouse/tables/{shard}/{database}/{table}', '{replica}'";
+
+/// Makes the database where it is missing.
+pub fn create_database(settings: &ClickHouseSettings) -> String {
+    format!("CREATE DATABASE IF NOT EXISTS {}{}", quote_ident(&settings.database), on_cluster(settings))
+}
+
+/// Makes the table where it is missing.
+pub fn create_table(shape: &TableShape, settings: &ClickHouseSettings) -> String {
+    let columns: Vec<String> = shape
+        .columns
+        .iter()
+        .chain(&shape.added)
+        .map(|column| format!("{} {}", quote_ident(&column.name), column.column_type))
+        .collect();
+    let (partition_by, table_settings) = match &shape.partition_by {
+        // What partitions may be NULL: a date has values that ClickHouse cannot hold.
+        Some(expression) => (format!("\nPARTITION BY {expression}"), "\nSETTINGS allow_nullable_key = 1"),
+        None => (String::new(), ""),
+    };
+    format!(
+        "CREATE TABLE IF NOT EXISTS {}{}\n(\n    {}\n)\nENGINE = {}{}\nORDER BY ({}){}",
+        qualified(&shape.name, settings),
+        on_cluster(settings),
+        columns.join(",\n    "),
+        engine(shape, settings),
+        partition_by,
+        names(&shape.sorting_key),
+        table_settings,
+    )
+}
+
+fn engine(shape: &TableShape, settings: &ClickHouseSettings) -> String {
+    let columns = names(&shape.engine_columns);
+    match settings.cluster {
+        Some(_) => format!("ReplicatedReplacingMergeTree({REPLICA}, {columns})"),
+        None => format!("ReplacingMergeTree({columns})"),
+    }
+}
+
+/// Makes the view that shows the table as it is at the source: its live rows, and the source's columns alone.
+pub fn create_current_view(shape: &TableShape, settings: &ClickHouseSettings) -> String {
+    let columns: Vec<&str> = shape.columns.iter().map(|column| column.name.as_str()).collect();
+    format!(
+        "CREATE OR REPLACE VIEW {}{} AS\nSELECT {}\nFROM {} FINAL",
+        qualified(&shape.current_view_name(), settings),
+        on_cluster(settings),
+        names(&columns),
+        qualified(&shape.name, settings),
+    )
+}
+
+/// Adds a column.
+pub fn add_column(table: &str, name: &str, column_type: &str, settings: &ClickHouseSettings) -> String {
+    format!("{} ADD COLUMN IF NOT EXISTS {} {column_type}", alter(table, settings), quote_ident(name))
+}
+
+/// Adds a column whose value in the rows that are there already is `value`, an SQL expression. Three statements: the value has to be
+/// written into those rows, since a default that stayed would change them again whenever it is altered.
+pub fn add_filled_column(
+    table: &str,
+    name: &str,
+    column_type: &str,
+    value: &str,
+    settings: &ClickHouseSettings,
+) -> Vec<String> {
+    let mut statements = vec![format!("{} DEFAULT {value}", add_column(table, name, column_type, settings))];
+    statements.extend(fill_column(table, name, settings));
+    statements
+}
+
+/// The second and third step of [`add_filled_column`], for when it was interrupted after the first.
+pub fn fill_column(table: &str, name: &str, settings: &ClickHouseSettings) -> Vec<String> {
+    let (alter, column) = (alter(table, settings), quote_ident(name));
+    vec![
+        format!("{alter} MATERIALIZE COLUMN {column} SETTINGS mutations_sync = 2"),
+        format!("{alter} MODIFY COLUMN {column} REMOVE DEFAULT"),
+    ]
+}
+
+/// Gives a column a wider type.
+pub fn widen_column(table: &str, name: &str, column_type: &str, settings: &ClickHouseSettings) -> String {
+    format!("{} MODIFY COLUMN {} {column_type} SETTINGS mutations_sync = 2", alter(table, settings), quote_ident(name))
+}
+
+fn alter(table: &str, settings: &ClickHouseSettings) -> String {
+    format!("ALTER TABLE {}{}", qualified(table, settings), on_cluster(settings))
+}
+
+/// A table's name with the settings' database, quoted.
+pub fn qualified(table: &str, settings: &ClickHouseSettings) -> String {
+    format!("{}.{}", quote_ident(&settings.database), quote_ident(table))
+}
+
+fn names<T: AsRef<str>>(names: &[T]) -> String {
+    names.iter().map(|name| quote_ident(name.as_ref())).collect::<Vec<_>>().join(", ")
+}
+
+fn on_cluster(settings: &ClickHouseSettings) -> String {
+    settings.cluster.as_deref().map(|cluster| format!(" ON CLUSTER {}", quote_ident(cluster))).unwrap_or_default()
+}

@@ -1,0 +1,116 @@
+//! A table in ClickHouse's own words: what its DDL says, and what an existing table is compared with.
+
+use super::plan::{ORDINAL_COLUMN, TablePlan, target_name};
+use crate::change::TableName;
+use crate::config::{ClickHouseSettings, TableRule};
+use crate::error::{Error, Kind, Result};
+
+/// A table as it is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableShape {
+    /// Its name, in the settings' database.
+    pub name: String,
+    /// The source's columns.
+    pub columns: Vec<ColumnShape>,
+    /// The columns that pipectl adds: version, and mark of deleted rows or ordinal.
+    pub added: Vec<ColumnShape>,
+    /// Columns that the engine is told of: the version, and the mark of deleted rows where there is one.
+    pub engine_columns: Vec<String>,
+    /// Names of the columns that sort it.
+    pub sorting_key: Vec<String>,
+    /// Its partition key, as the configuration has it.
+    pub partition_by: Option<String>,
+    /// Whether there is a view of its live rows.
+    pub current_view: bool,
+}
+
+/// A column as it is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnShape {
+    /// Its name.
+    pub name: String,
+    /// Its type, as ClickHouse writes it.
+    pub column_type: String,
+}
+
+impl ColumnShape {
+    fn new(name: impl Into<String>, column_type: impl Into<String>) -> Self {
+        Self { name: name.into(), column_type: column_type.into() }
+    }
+}
+
+impl TableShape {
+    /// The same table under another name, such as a shadow table's.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Name of the view of its live rows.
+    pub fn current_view_name(&self) -> String {
+        format!("{}_current", self.name)
+    }
+}
+
+impl TablePlan {
+    /// The table in ClickHouse's words.
+    pub fn shape(&self) -> TableShape {
+        let columns =
+            self.columns.iter().map(|column| ColumnShape::new(&column.name, column.column_type.to_string())).collect();
+        let version = ColumnShape::new(&self.version_column, "UInt128");
+        let (second, engine_columns, sorting_key) = if self.insert_only {
+            let sorting_key = vec![self.version_column.clone(), ORDINAL_COLUMN.to_owned()];
+            (ColumnShape::new(ORDINAL_COLUMN, "UInt64"), vec![self.version_column.clone()], sorting_key)
+        } else {
+            let sorting_key =
+                self.sorting_key.iter().filter_map(|&index| self.columns.get(index)).map(|column| column.name.clone());
+            let engine_columns = vec![self.version_column.clone(), self.deleted_column.clone()];
+            (ColumnShape::new(&self.deleted_column, "UInt8"), engine_columns, sorting_key.collect())
+        };
+        TableShape {
+            name: self.target.clone(),
+            columns,
+            added: vec![version, second],
+            engine_columns,
+            sorting_key,
+            partition_by: self.partition_by.clone(),
+            current_view: self.current_view,
+        }
+    }
+}
+
+/// The table that a rule writes out; nothing is asked of Postgres. `None` where it writes none out.
+///
+/// # Errors
+/// [`Kind::Config`] where the sorting key is missing or names no column, or a column has the name of one that pipectl adds.
+pub fn written_out(rule: &TableRule, settings: &ClickHouseSettings) -> Result<Option<TableShape>> {
+    let Some(written) = &rule.written_out else { return Ok(None) };
+    let source = match rule.source.split_once('.') {
+        Some((schema, name)) => TableName::new(schema, name),
+        None => TableName::new("public", &rule.source),
+    };
+    let refused = |why: String| Error::new(Kind::Config, format!("could not plan table {source}: {why}"));
+    let added = [(&settings.version_column, "UInt128"), (&settings.deleted_column, "UInt8")];
+    if let Some((name, _)) = added.iter().find(|(name, _)| written.iter().any(|column| column.name == **name)) {
+        return Err(refused(format!("its column \"{name}\" has the name of a column that pipectl adds")).hint(
+            "leave it out of `columns`, or rename pipectl's: `clickhouse.version_column`, `clickhouse.deleted_column`",
+        ));
+    }
+    let Some(sorting_key) = rule.order_by.clone().filter(|columns| !columns.is_empty()) else {
+        return Err(refused("a table that is written out needs `order_by`".to_owned())
+            .hint("name the columns that make up its key"));
+    };
+    if let Some(name) = sorting_key.iter().find(|name| !written.iter().any(|column| column.name == **name)) {
+        return Err(refused(format!("`order_by` names \"{name}\", which is not among its columns")));
+    }
+    Ok(Some(TableShape {
+        name: target_name(&source, rule),
+        columns: written.iter().map(|column| ColumnShape::new(&column.name, column.column_type.trim())).collect(),
+        added: added.iter().map(|(name, column_type)| ColumnShape::new(*name, *column_type)).collect(),
+        engine_columns: added.iter().map(|(name, _)| (*name).clone()).collect(),
+        sorting_key,
+        partition_by: rule.partition_by.clone(),
+        current_view: rule.current_view,
+    }))
+}
