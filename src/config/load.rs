@@ -2,7 +2,7 @@
 
 use super::connections::{self, ClickHouseKeys, PostgresKeys, Surroundings};
 use super::problems::Problems;
-use super::{PostgresSettings, Settings, Sources, SyncSettings};
+use super::{ClickHouseSettings, PostgresSettings, Settings, Sources, SyncSettings};
 use crate::error::{Error, Kind, Result};
 
 /// Reads the whole configuration.
@@ -46,5 +46,22 @@ pub fn load_postgres(sources: &Sources) -> Result<PostgresSettings> {
         (Some(error), _) => Err(error),
         (None, None) => Err(Error::new(Kind::Config, "nothing says where Postgres is")
             .hint("set `postgres.url` in the configuration, POSTGRES_URL or --postgres-url")),
+    }
+}
+
+/// Reads how to reach ClickHouse, also without a configuration file.
+///
+/// # Errors
+/// As [`load`]; and [`Kind::Config`] where nothing says where ClickHouse is.
+pub fn load_clickhouse(sources: &Sources) -> Result<ClickHouseSettings> {
+    let variables = sources.variables()?;
+    let problems = Problems::default();
+    let around =
+        Surroundings { flag: sources.flags.clickhouse_url.as_deref(), variables: &variables, pipeline: "pipectl" };
+    let clickhouse = connections::clickhouse(ClickHouseKeys::default(), &around, &problems);
+    match (problems.into_error(&sources.file), clickhouse) {
+        (None, Some(clickhouse)) => Ok(clickhouse),
+        (Some(error), _) => Err(error),
+        (None, None) => Err(Error::new(Kind::Config, "nothing says where ClickHouse is")),
     }
 }

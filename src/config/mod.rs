@@ -8,7 +8,7 @@ mod settings;
 mod sources;
 mod url;
 
-pub use load::{load, load_postgres};
+pub use load::{load, load_clickhouse, load_postgres};
 pub use secret::Secret;
 pub use settings::{
     ClickHouseSettings, ColumnRule, DEFAULT_BATCH_AGE, DEFAULT_BATCH_BYTES, DEFAULT_BATCH_ROWS, DEFAULT_HEARTBEAT,

@@ -1,0 +1,16 @@
+//! The integration tests, on real servers: `make test` starts them and sets where they are (`dev/stack env`).
+//!
+//! Each test has a directory, a Postgres database and a ClickHouse database of its own ([`support::Stage`]), named after it and gone
+//! when it ends. A server that is missing fails the test.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on ends by panicking; clippy knows the test functions, not what they call"
+)]
+
+mod cli_ground;
+mod layers;
+mod support;

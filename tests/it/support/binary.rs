@@ -1,0 +1,171 @@
+//! The binary in a test: with nothing of the caller's environment but what the test gives it.
+
+use super::Directory;
+use std::fmt;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// A call of the binary that is being put together.
+pub(crate) struct Invocation {
+    command: Command,
+    timeout: Duration,
+}
+
+/// What a call came to.
+pub(crate) struct Outcome {
+    /// The exit code; none where a signal ended it.
+    pub(crate) status: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, stdout, stderr } = self;
+        write!(f, "status {status:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
+    }
+}
+
+impl Invocation {
+    /// The binary with arguments in a directory; its environment holds PATH and HOME alone.
+    pub(crate) fn new(directory: &Directory, arguments: &[&str]) -> Self {
+        let mut command = Command::new(PathBuf::from(env!("CARGO_BIN_EXE_pipectl")));
+        command.args(arguments).current_dir(&directory.0).env_clear();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        for name in ["PATH", "HOME"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        Self { command, timeout: TIMEOUT }
+    }
+
+    /// Sets a variable.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Takes a variable away.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
+    /// How long it may take (two minutes, unless set).
+    pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Runs it to its end; fails the test where that takes too long.
+    pub(crate) fn run(self) -> Outcome {
+        let timeout = self.timeout;
+        self.spawn().finish(timeout)
+    }
+
+    /// Starts it and lets it run.
+    pub(crate) fn spawn(mut self) -> Running {
+        let mut child = self.command.spawn().expect("the binary starts");
+        let mut stdout = child.stdout.take().expect("stdout is piped");
+        let stderr = child.stderr.take().expect("stderr is piped");
+        let stdout = std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            stdout.read_to_end(&mut bytes).ok();
+            String::from_utf8_lossy(&bytes).into_owned()
+        });
+        let told: Told = Arc::default();
+        let writer = Arc::clone(&told);
+        let stderr = std::thread::spawn(move || {
+            for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
+                writer.0.lock().unwrap().lines.push(String::from_utf8_lossy(&line).into_owned());
+                writer.1.notify_all();
+            }
+            writer.0.lock().unwrap().ended = true;
+            writer.1.notify_all();
+        });
+        Running { child, stdout: Some(stdout), stderr: Some(stderr), told, read: 0 }
+    }
+}
+
+#[derive(Default)]
+struct Lines {
+    lines: Vec<String>,
+    ended: bool,
+}
+
+type Told = Arc<(Mutex<Lines>, Condvar)>;
+
+/// The binary while it runs; it is killed where the test ends before it.
+pub(crate) struct Running {
+    child: Child,
+    stdout: Option<JoinHandle<String>>,
+    stderr: Option<JoinHandle<()>>,
+    told: Told,
+    read: usize,
+}
+
+impl Running {
+    /// Waits for a line on stderr that contains a text, after those that were waited for before; fails the test where it does not
+    /// come in 60 seconds, or the process ends first.
+    pub(crate) fn wait_for(&mut self, text: &str) -> String {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let mut told = self.told.0.lock().unwrap();
+        loop {
+            while let Some(line) = told.lines.get(self.read) {
+                self.read += 1;
+                if line.contains(text) {
+                    return line.clone();
+                }
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!told.ended && !left.is_zero(), "no \"{text}\" on stderr:\n{}", told.lines.join("\n"));
+            told = self.told.1.wait_timeout(told, left).unwrap().0;
+        }
+    }
+
+    /// Sends a signal by its name, such as TERM or KILL.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        assert!(status.is_ok_and(|status| status.success()), "could not send {name}");
+    }
+
+    /// The process' id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for its end; fails the test where that takes longer.
+    pub(crate) fn finish(mut self, timeout: Duration) -> Outcome {
+        let deadline = Instant::now() + timeout;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("the process can be waited for") {
+                break status;
+            }
+            if Instant::now() > deadline {
+                let lines = self.told.0.lock().unwrap().lines.join("\n");
+                panic!("still running after {timeout:?}; its stderr:\n{lines}");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let stdout = self.stdout.take().map(|reader| reader.join().unwrap()).unwrap_or_default();
+        if let Some(reader) = self.stderr.take() {
+            reader.join().unwrap();
+        }
+        let stderr = self.told.0.lock().unwrap().lines.join("\n");
+        Outcome { status: status.code(), stdout, stderr }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}

@@ -1,0 +1,136 @@
+//! What a test stands on: its own databases on the servers of the stack, and the binary in a directory of its own.
+//!
+//! ```ignore
+//! let stage = Stage::new("orders_arrive");
+//! stage.postgres.execute("CREATE TABLE public.orders (id bigint PRIMARY KEY)");
+//! stage.config("tables:\n  - source: public.*\n");
+//! let outcome = stage.pipectl(&["sync", "--until-caught-up"]);
+//! assert_eq!(outcome.status, Some(0), "{outcome}");
+//! assert_eq!(stage.clickhouse.value("SELECT count() FROM orders FINAL"), "0");
+//! ```
+
+mod binary;
+mod clickhouse;
+mod postgres;
+
+pub(crate) use binary::{Invocation, Outcome, Running};
+pub(crate) use clickhouse::ClickHouse;
+pub(crate) use postgres::Postgres;
+
+use std::fs;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use tokio::runtime::Runtime;
+
+/// Runs async code of the library; one runtime serves all tests.
+pub(crate) fn run<F: Future>(future: F) -> F::Output {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| Runtime::new().expect("a runtime")).block_on(future)
+}
+
+/// A variable that `dev/stack env` sets.
+pub(crate) fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| {
+        panic!("{name} is not set: run `make test`, or `dev/stack up` and then eval \"$(dev/stack env)\"")
+    })
+}
+
+/// An empty directory that goes when it is dropped.
+pub(crate) struct Directory(pub(crate) PathBuf);
+
+impl Directory {
+    pub(crate) fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("pipectl-{}", unique(name)));
+        fs::create_dir_all(&path).expect("a temporary directory");
+        Self(path)
+    }
+
+    /// Writes a file and returns its path.
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, text).expect("a file in the temporary directory");
+        path
+    }
+
+    /// Reads a file.
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.0.join(name)).expect("the file is there")
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+/// A name that also fits a pipeline, at most 41 characters.
+fn unique(test: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name: String =
+        test.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect();
+    let name: String = name.chars().take(26).collect();
+    format!("it_{name}_{}_{}", std::process::id() % 10_000_000, NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The databases and the directory of one test.
+pub(crate) struct Stage {
+    /// The pipeline's name, and that of both databases.
+    pub(crate) name: String,
+    /// The new Postgres database as pipectl's role, its owner.
+    pub(crate) postgres: Postgres,
+    /// The same database as superuser.
+    pub(crate) admin: Postgres,
+    /// ClickHouse; its own database is not made yet.
+    pub(crate) clickhouse: ClickHouse,
+    /// Where the binary runs.
+    pub(crate) directory: Directory,
+}
+
+impl Stage {
+    /// Makes an empty Postgres database and a name for one in ClickHouse.
+    pub(crate) fn new(test: &str) -> Self {
+        let name = unique(test);
+        let admin_url = variable("PIPECTL_PG_ADMIN_URL");
+        let url = Postgres::url_of(&variable("POSTGRES_URL"), &name);
+        Postgres::connect(&admin_url).create_database(&name, &url);
+        Self {
+            postgres: Postgres::connect(&url),
+            admin: Postgres::connect(&Postgres::url_of(&admin_url, &name)),
+            clickhouse: ClickHouse::connect(&variable("CLICKHOUSE_URL"), &name),
+            directory: Directory::new(test),
+            name,
+        }
+    }
+
+    /// Writes `clickhouse_config.yml` for these databases: `pipeline`, `postgres` and `clickhouse`, then what is given.
+    pub(crate) fn config(&self, rest: &str) {
+        let name = &self.name;
+        let head = format!(
+            "pipeline: {name}\npostgres:\n  url: ${{POSTGRES_URL}}\nclickhouse:\n  url: ${{CLICKHOUSE_URL}}\n  database: {name}\n"
+        );
+        self.directory.write("clickhouse_config.yml", &format!("{head}{rest}"));
+    }
+
+    /// The binary with arguments, in the test's directory, with POSTGRES_URL and CLICKHOUSE_URL set; more can be said before it runs.
+    pub(crate) fn invocation(&self, arguments: &[&str]) -> Invocation {
+        Invocation::new(&self.directory, arguments)
+            .env("POSTGRES_URL", &self.postgres.url)
+            .env("CLICKHOUSE_URL", &self.clickhouse.url)
+    }
+
+    /// Runs the binary to its end.
+    pub(crate) fn pipectl(&self, arguments: &[&str]) -> Outcome {
+        self.invocation(arguments).run()
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.clickhouse.drop_database();
+        // The server ends the sessions of this stage with the database.
+        Postgres::connect(&variable("PIPECTL_PG_ADMIN_URL")).drop_database(&self.name);
+    }
+}
