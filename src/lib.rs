@@ -20,3 +20,5 @@ pub mod batch;
 pub mod server;
 
 pub mod sink;
+
+pub mod seed;

@@ -1,9 +1,13 @@
 //! The command line: its grammar and the dispatch. Each verb has a file with its arguments and a `run` that makes one call into the
 //! library and draws what it tells. Only this folder prints, through [`output::Output`].
 
+mod confirm;
 pub(crate) mod output;
 pub(crate) mod progress;
 mod report;
+mod seed;
+mod seed_summary;
+mod signals;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use output::Output;
@@ -26,11 +30,15 @@ pub(crate) struct Cli {
 
 /// The verbs, in the order of a pipeline's life.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {}
+pub(crate) enum Command {
+    Seed(seed::Arguments),
+}
 
 /// Runs a verb.
-pub(crate) async fn run(command: Command, _context: &Context) -> Result<ExitCode> {
-    match command {}
+pub(crate) async fn run(command: Command, context: &Context) -> Result<ExitCode> {
+    match command {
+        Command::Seed(arguments) => seed::run(arguments, context).await,
+    }
 }
 
 /// Options of every verb.

@@ -1,0 +1,2 @@
+-- An event.
+DELETE FROM public.events WHERE id = $1

@@ -1,0 +1,2 @@
+-- An order without lines and payments.
+DELETE FROM public.orders WHERE id = $1

@@ -1,0 +1,2 @@
+-- A review.
+DELETE FROM public.reviews WHERE id = $1

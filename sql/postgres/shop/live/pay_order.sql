@@ -1,0 +1,2 @@
+-- An order is paid.
+UPDATE public.orders SET status = 'paid' WHERE id = $1

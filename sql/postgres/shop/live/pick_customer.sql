@@ -1,0 +1,2 @@
+-- The customer of this key, or the next one that is there.
+SELECT id FROM public.customers WHERE id >= $1 ORDER BY id LIMIT 1

@@ -1,0 +1,2 @@
+-- The order of this key, or the next one that is there.
+SELECT id FROM public.orders WHERE id >= $1 ORDER BY id LIMIT 1
