@@ -2,6 +2,7 @@
 
 mod connections;
 mod load;
+mod matching;
 mod problems;
 mod secret;
 mod settings;

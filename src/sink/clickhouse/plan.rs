@@ -178,7 +178,7 @@ fn available(schema: &TableSchema, rule: &TableRule) -> Result<()> {
 
 /// The columns that are stored, with their places at the source: neither excluded nor generated.
 fn stored_columns<'a>(schema: &'a TableSchema, rule: &TableRule) -> Result<Vec<(usize, &'a Column)>> {
-    let one_table = !rule.source.contains(['*', '?']);
+    let one_table = !rule.is_pattern();
     if let Some(name) = rule.columns.keys().find(|name| one_table && schema.column(name).is_none()) {
         return Err(refused(schema, format!("`columns` names \"{name}\", which it does not have")));
     }

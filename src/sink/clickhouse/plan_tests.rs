@@ -1,6 +1,6 @@
 use super::*;
 use crate::change::SourceType;
-use crate::config::{ColumnRule, DroppedPartitions, Secret};
+use crate::config::{ColumnRule, Secret};
 use crate::sink::clickhouse::ddl;
 
 fn settings() -> ClickHouseSettings {
@@ -16,24 +16,6 @@ fn settings() -> ClickHouseSettings {
         version_column: "_version".to_owned(),
         deleted_column: "_deleted".to_owned(),
         password_in_file: false,
-    }
-}
-
-fn rule(source: &str) -> TableRule {
-    TableRule {
-        source: source.to_owned(),
-        exclude: Vec::new(),
-        keyless: Keyless::Refuse,
-        target: None,
-        order_by: None,
-        partition_by: None,
-        mode: TableMode::Replica,
-        deletes: Deletes::Apply,
-        dropped_partitions: DroppedPartitions::Delete,
-        current_view: false,
-        row_filter: None,
-        columns: std::collections::BTreeMap::new(),
-        written_out: None,
     }
 }
 
@@ -79,7 +61,7 @@ fn refusal(schema: &TableSchema, rule: &TableRule) -> String {
 
 #[test]
 fn a_keyed_table() {
-    let plan = plan_table(&orders(), &rule("public.orders"), &settings()).unwrap();
+    let plan = plan_table(&orders(), &TableRule::new("public.orders"), &settings()).unwrap();
     assert_eq!((plan.key.as_slice(), plan.sorting_key.as_slice()), (&[0][..], &[0][..]));
     assert_eq!(
         ddl::create_table(&plan.shape(), &settings()),
@@ -95,7 +77,7 @@ fn a_keyed_table() {
 
 #[test]
 fn a_partitioned_table_on_a_cluster() {
-    let mut rule = rule("public.orders");
+    let mut rule = TableRule::new("public.orders");
     rule.partition_by = Some("toYYYYMM(at)".to_owned());
     let mut settings = settings();
     settings.cluster = Some("main".to_owned());
@@ -114,8 +96,8 @@ fn a_partitioned_table_on_a_cluster() {
 #[test]
 fn names_come_from_the_rule_or_the_schema() {
     let outside = TableName::new("audit", "log");
-    assert_eq!(target_name(&outside, &rule("audit.*")), "audit_log");
-    let named = TableRule { target: Some("elsewhere".to_owned()), ..rule("audit.log") };
+    assert_eq!(target_name(&outside, &TableRule::new("audit.*")), "audit_log");
+    let named = TableRule { target: Some("elsewhere".to_owned()), ..TableRule::new("audit.log") };
     assert_eq!(target_name(&outside, &named), "elsewhere");
 }
 
@@ -123,7 +105,7 @@ fn names_come_from_the_rule_or_the_schema() {
 fn a_sorting_key_holds_the_identity_and_more_only_under_full() {
     let sorted = |names: &[&str]| TableRule {
         order_by: Some(names.iter().map(|name| (*name).to_owned()).collect()),
-        ..rule("public.orders")
+        ..TableRule::new("public.orders")
     };
     let mut full = orders();
     full.identity = ReplicaIdentity::Full;
@@ -140,12 +122,12 @@ fn a_sorting_key_holds_the_identity_and_more_only_under_full() {
 fn names_that_pipectl_needs_must_be_free() {
     let mut schema = orders();
     schema.columns.push(column("_version", SourceType::Int4));
-    let error = plan_table(&schema, &rule("public.orders"), &settings()).unwrap_err();
+    let error = plan_table(&schema, &TableRule::new("public.orders"), &settings()).unwrap_err();
     assert!(
         error.message().contains("\"_version\"") && error.hint_text().unwrap().contains("clickhouse.version_column")
     );
     let renamed = ClickHouseSettings { version_column: "_pipectl_version".to_owned(), ..settings() };
-    let plan = plan_table(&schema, &rule("public.orders"), &renamed).unwrap();
+    let plan = plan_table(&schema, &TableRule::new("public.orders"), &renamed).unwrap();
     assert!(ddl::create_table(&plan.shape(), &renamed).contains("ReplacingMergeTree(`_pipectl_version`, `_deleted`)"));
 }
 
@@ -153,8 +135,8 @@ fn names_that_pipectl_needs_must_be_free() {
 fn tables_without_a_key_are_left_out_or_keep_inserts_alone() {
     let mut schema = orders();
     schema.key.clear();
-    assert!(left_out(&schema, &rule("public.*")).unwrap().contains("no primary key"));
-    let inserts = TableRule { keyless: Keyless::InsertOnly, ..rule("public.*") };
+    assert!(left_out(&schema, &TableRule::new("public.*")).unwrap().contains("no primary key"));
+    let inserts = TableRule { keyless: Keyless::InsertOnly, ..TableRule::new("public.*") };
     assert_eq!(left_out(&schema, &inserts), None);
     let plan = plan_table(&schema, &inserts, &settings()).unwrap();
     assert!(plan.insert_only);
@@ -172,7 +154,7 @@ fn tables_without_a_key_are_left_out_or_keep_inserts_alone() {
 #[test]
 fn columns_can_be_left_out_but_not_the_key() {
     let excluded = |name: &str| {
-        let mut rule = rule("public.orders");
+        let mut rule = TableRule::new("public.orders");
         rule.columns.insert(name.to_owned(), ColumnRule { exclude: true, ..ColumnRule::default() });
         rule
     };
@@ -183,16 +165,16 @@ fn columns_can_be_left_out_but_not_the_key() {
     assert!(refusal(&orders(), &excluded("aat")).contains("\"aat\""));
     let mut generated = orders();
     generated.columns[1].generated = true;
-    let plan = plan_table(&generated, &rule("public.orders"), &settings()).unwrap();
+    let plan = plan_table(&generated, &TableRule::new("public.orders"), &settings()).unwrap();
     assert_eq!(plan.columns.len(), 2);
     assert!(plan.warnings[0].contains("\"at\""), "{:?}", plan.warnings);
 }
 
 #[test]
 fn what_this_version_cannot_do_is_refused() {
-    let log = TableRule { mode: TableMode::Log, ..rule("public.orders") };
+    let log = TableRule { mode: TableMode::Log, ..TableRule::new("public.orders") };
     assert!(refusal(&orders(), &log).contains("`mode: log` is not available in this version"));
-    let keep = TableRule { deletes: Deletes::Keep, ..rule("public.orders") };
+    let keep = TableRule { deletes: Deletes::Keep, ..TableRule::new("public.orders") };
     assert!(refusal(&orders(), &keep).contains("`deletes: keep`"));
 }
 
@@ -206,7 +188,7 @@ fn a_table_that_is_written_out_is_taken_at_its_word() {
         TableRule {
             written_out: Some(columns.collect()),
             order_by: Some(vec!["id".to_owned()]),
-            ..rule("public.orders")
+            ..TableRule::new("public.orders")
         }
     };
     let plan =
