@@ -22,3 +22,5 @@ pub mod server;
 pub mod sink;
 
 pub mod seed;
+
+pub mod doctor;

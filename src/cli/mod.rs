@@ -2,6 +2,7 @@
 //! library and draws what it tells. Only this folder prints, through [`output::Output`].
 
 mod confirm;
+mod doctor;
 pub(crate) mod output;
 pub(crate) mod progress;
 mod report;
@@ -31,12 +32,15 @@ pub(crate) struct Cli {
 /// The verbs, in the order of a pipeline's life.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Check every setting of both servers that the pipeline rests on
+    Doctor(doctor::Arguments),
     Seed(seed::Arguments),
 }
 
 /// Runs a verb.
 pub(crate) async fn run(command: Command, context: &Context) -> Result<ExitCode> {
     match command {
+        Command::Doctor(arguments) => doctor::run(arguments, context).await,
         Command::Seed(arguments) => seed::run(arguments, context).await,
     }
 }
