@@ -1,6 +1,6 @@
 //! Where the two servers are: from a flag, the YAML's keys, or the environment, in this order.
 //!
-//! A URL from a flag replaces all that the YAML says of the place and the login. One from the environment is used only where the
+//! A URL from a flag replaces all that the YAML says of the place and the login: these keys are not even read then. One from the environment is used only where the
 //! YAML names neither a URL nor a host: half of a connection from each would send a password to a server it was not meant for.
 
 use super::problems::Problems;
@@ -28,7 +28,10 @@ pub(super) struct Written {
 /// What the YAML says of Postgres.
 #[derive(Debug, Default)]
 pub(super) struct PostgresKeys {
+    /// The section's line; 0 where there is none.
     pub(super) line: usize,
+    /// The URL or the host stands there and cannot be read: that is told already.
+    pub(super) unreadable: bool,
     pub(super) url: Option<Written>,
     pub(super) host: Option<String>,
     pub(super) port: Option<u16>,
@@ -46,7 +49,10 @@ pub(super) struct PostgresKeys {
 /// What the YAML says of ClickHouse.
 #[derive(Debug, Default)]
 pub(super) struct ClickHouseKeys {
+    /// The section's line; 0 where there is none.
     pub(super) line: usize,
+    /// The URL or the host stands there and cannot be read: that is told already.
+    pub(super) unreadable: bool,
     pub(super) url: Option<Written>,
     pub(super) host: Option<String>,
     pub(super) port: Option<u16>,
@@ -93,6 +99,9 @@ fn find<'a>(
 
 /// Puts the connection to Postgres together; none where nothing says where it is.
 pub(super) fn postgres(keys: PostgresKeys, around: &Surroundings<'_>, problems: &Problems) -> Option<PostgresSettings> {
+    if keys.unreadable {
+        return None;
+    }
     let names = ["--postgres-url", "postgres.url", POSTGRES_URL];
     let found = find(around, keys.url.as_ref(), keys.host.is_some(), names);
     let base = match &found {
@@ -113,25 +122,23 @@ pub(super) fn postgres(keys: PostgresKeys, around: &Surroundings<'_>, problems: 
     };
     let by_flag = around.flag.is_some();
     let line = found.map_or(Some(keys.line).filter(|line| *line > 0), |found| found.line);
-    let in_file =
-        password_in_file(keys.url.as_ref(), keys.password.as_ref(), base.written_password.expose()) && !by_flag;
-    let own = |key: Option<String>| key.filter(|_| !by_flag);
+    let in_file = password_in_file(keys.url.as_ref(), keys.password.as_ref(), base.written_password.expose());
     let required = |value: Option<String>, key: &str| {
         if value.is_none() {
             problems.add(line, &format!("postgres.{key}"), "is missing, in the URL too");
         }
         value
     };
-    let user = required(own(keys.user).or(base.user), "user");
-    let host = required(own(keys.host).or(base.host), "host");
+    let user = required(keys.user.or(base.user), "user");
+    let host = required(keys.host.or(base.host), "host");
     let own_name = format!("pipectl_{}", around.pipeline);
     Some(PostgresSettings {
         host: host?,
-        port: keys.port.filter(|_| !by_flag).or(base.port).unwrap_or(POSTGRES_PORT),
+        port: keys.port.or(base.port).unwrap_or(POSTGRES_PORT),
         user: user.clone()?,
-        password: own(keys.password.map(|it| it.text)).map(Secret::new).or(base.password).unwrap_or_default(),
+        password: keys.password.map(|it| Secret::new(it.text)).or(base.password).unwrap_or_default(),
         // As libpq: a database named like the role.
-        database: own(keys.database).or(base.database).or(user)?,
+        database: keys.database.or(base.database).or(user)?,
         sslmode: base.sslmode.filter(|_| by_flag).or(keys.sslmode).or(base.sslmode).unwrap_or_default(),
         sslrootcert: keys.sslrootcert.or(base.sslrootcert),
         sslcert: keys.sslcert.or(base.sslcert),
@@ -148,6 +155,9 @@ pub(super) fn clickhouse(
     around: &Surroundings<'_>,
     problems: &Problems,
 ) -> Option<ClickHouseSettings> {
+    if keys.unreadable {
+        return None;
+    }
     let names = ["--clickhouse-url", "clickhouse.url", CLICKHOUSE_URL];
     let found = find(around, keys.url.as_ref(), keys.host.is_some(), names);
     let base = match &found {
@@ -166,20 +176,14 @@ pub(super) fn clickhouse(
         None => ClickHouseUrl::default(),
     };
     let by_flag = around.flag.is_some();
-    let in_file =
-        password_in_file(keys.url.as_ref(), keys.password.as_ref(), base.written_password.expose()) && !by_flag;
-    let own = |key: Option<String>| key.filter(|_| !by_flag);
-    let secure = keys.secure.filter(|_| !by_flag).unwrap_or(base.secure);
+    let in_file = password_in_file(keys.url.as_ref(), keys.password.as_ref(), base.written_password.expose());
+    let secure = keys.secure.unwrap_or(base.secure);
     Some(ClickHouseSettings {
-        host: own(keys.host).unwrap_or(base.host),
-        port: keys.port.filter(|_| !by_flag).or(base.port).unwrap_or(if secure {
-            CLICKHOUSE_TLS_PORT
-        } else {
-            CLICKHOUSE_PORT
-        }),
+        host: keys.host.unwrap_or(base.host),
+        port: keys.port.or(base.port).unwrap_or(if secure { CLICKHOUSE_TLS_PORT } else { CLICKHOUSE_PORT }),
         secure,
-        user: own(keys.user).or(base.user).unwrap_or_else(|| "default".to_owned()),
-        password: own(keys.password.map(|it| it.text)).map(Secret::new).or(base.password).unwrap_or_default(),
+        user: keys.user.or(base.user).unwrap_or_else(|| "default".to_owned()),
+        password: keys.password.map(|it| Secret::new(it.text)).or(base.password).unwrap_or_default(),
         database: keys.database.or(base.database).unwrap_or_else(|| around.pipeline.to_owned()),
         cluster: keys.cluster,
         ca_file: keys.ca_file,

@@ -1,67 +1,124 @@
 //! The way from [`Sources`] to [`Settings`].
 
-use super::connections::{self, ClickHouseKeys, PostgresKeys, Surroundings};
+use super::connections::{self, Surroundings};
+use super::file::{self, Document, Scope};
 use super::problems::Problems;
-use super::{ClickHouseSettings, PostgresSettings, Settings, Sources, SyncSettings};
+use super::sources::{CLICKHOUSE_URL, POSTGRES_URL};
+use super::{ClickHouseSettings, DEFAULT_FILE, PostgresSettings, Settings, Sources};
 use crate::error::{Error, Kind, Result};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// What slot and publication are named after where no file names the pipeline: only for verbs that use neither.
+const NAMELESS: &str = "pipectl";
 
 /// Reads the whole configuration.
 ///
 /// # Errors
 /// [`Kind::Config`] that lists everything that is wrong, with line, path and a suggestion for a misspelt key.
 pub fn load(sources: &Sources) -> Result<Settings> {
-    let variables = sources.variables()?;
+    let text = read(&sources.file)?.ok_or_else(|| missing(&sources.file))?;
+    parse(&text, sources, &sources.variables()?)
+}
+
+/// Reads a configuration from its text.
+///
+/// # Errors
+/// As [`load`].
+pub(super) fn parse(text: &str, sources: &Sources, variables: &BTreeMap<String, String>) -> Result<Settings> {
     let problems = Problems::default();
-    let around = |flag| Surroundings { flag, variables: &variables, pipeline: "pipectl" };
-    let flags = &sources.flags;
-    let postgres = connections::postgres(PostgresKeys::default(), &around(flags.postgres_url.as_deref()), &problems);
-    let clickhouse =
-        connections::clickhouse(ClickHouseKeys::default(), &around(flags.clickhouse_url.as_deref()), &problems);
+    let document = file::read(text, Scope::All, &sources.flags, variables, &problems);
+    let (postgres, clickhouse, document) = connections_of(document, sources, variables, &problems, Scope::All);
     match (problems.into_error(&sources.file), clickhouse) {
+        (Some(error), _) => Err(error),
+        (None, None) => Err(nowhere("ClickHouse", "clickhouse.url", CLICKHOUSE_URL, "--clickhouse-url")),
         (None, Some(clickhouse)) => Ok(Settings {
-            pipeline: "pipectl".to_owned(),
+            pipeline: document.pipeline.unwrap_or_default(),
             postgres,
             clickhouse,
-            tables: Vec::new(),
-            statements: Vec::new(),
-            sync: SyncSettings::default(),
+            kafka: document.kafka,
+            tables: document.tables,
+            statements: document.statements,
+            sync: document.sync,
         }),
-        (Some(error), _) => Err(error),
-        (None, None) => Err(Error::new(Kind::Config, "no ClickHouse is configured")),
     }
 }
 
-/// Reads how to reach Postgres, also without a configuration file.
+/// Reads how to reach Postgres. A configuration file is asked if it is there, and only for this; without one, the flag or the
+/// environment says it.
 ///
 /// # Errors
 /// As [`load`]; and [`Kind::Config`] where nothing says where Postgres is.
 pub fn load_postgres(sources: &Sources) -> Result<PostgresSettings> {
+    let (postgres, _) = load_part(sources, Scope::Postgres)?;
+    postgres.ok_or_else(|| nowhere("Postgres", "postgres.url", POSTGRES_URL, "--postgres-url"))
+}
+
+/// Reads how to reach ClickHouse, as [`load_postgres`] does for Postgres.
+///
+/// # Errors
+/// As [`load_postgres`].
+pub fn load_clickhouse(sources: &Sources) -> Result<ClickHouseSettings> {
+    let (_, clickhouse) = load_part(sources, Scope::ClickHouse)?;
+    clickhouse.ok_or_else(|| nowhere("ClickHouse", "clickhouse.url", CLICKHOUSE_URL, "--clickhouse-url"))
+}
+
+fn load_part(sources: &Sources, scope: Scope) -> Result<(Option<PostgresSettings>, Option<ClickHouseSettings>)> {
     let variables = sources.variables()?;
     let problems = Problems::default();
-    let around =
-        Surroundings { flag: sources.flags.postgres_url.as_deref(), variables: &variables, pipeline: "pipectl" };
-    let postgres = connections::postgres(PostgresKeys::default(), &around, &problems);
-    match (problems.into_error(&sources.file), postgres) {
-        (None, Some(postgres)) => Ok(postgres),
-        (Some(error), _) => Err(error),
-        (None, None) => Err(Error::new(Kind::Config, "nothing says where Postgres is")
-            .hint("set `postgres.url` in the configuration, POSTGRES_URL or --postgres-url")),
+    let default = sources.file.as_os_str().is_empty() || sources.file == Path::new(DEFAULT_FILE);
+    let document = match read(&sources.file)? {
+        Some(text) => file::read(&text, scope, &sources.flags, &variables, &problems),
+        None if default => Document { pipeline: Some(NAMELESS.to_owned()), ..Document::default() },
+        None => return Err(missing(&sources.file)),
+    };
+    let (postgres, clickhouse, _) = connections_of(document, sources, &variables, &problems, scope);
+    problems.into_error(&sources.file).map_or(Ok((postgres, clickhouse)), Err)
+}
+
+fn connections_of(
+    mut document: Document,
+    sources: &Sources,
+    variables: &BTreeMap<String, String>,
+    problems: &Problems,
+    scope: Scope,
+) -> (Option<PostgresSettings>, Option<ClickHouseSettings>, Document) {
+    let pipeline = document.pipeline.clone().unwrap_or_default();
+    let around = |flag| Surroundings { flag, variables, pipeline: &pipeline };
+    let postgres = std::mem::take(&mut document.postgres);
+    let clickhouse = std::mem::take(&mut document.clickhouse);
+    let flags = &sources.flags;
+    let postgres = (scope != Scope::ClickHouse)
+        .then(|| connections::postgres(postgres, &around(flags.postgres_url.as_deref()), problems))
+        .flatten();
+    let clickhouse = (scope != Scope::Postgres)
+        .then(|| connections::clickhouse(clickhouse, &around(flags.clickhouse_url.as_deref()), problems))
+        .flatten();
+    (postgres, clickhouse, document)
+}
+
+/// The file's text; none where it is not there.
+fn read(path: &Path) -> Result<Option<String>> {
+    match std::fs::read(path) {
+        Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|error| {
+            let bytes = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+            let line = bytes.iter().filter(|byte| **byte == b'\n').count() + 1;
+            Error::new(Kind::Config, format!("\"{}\" is not UTF-8 on line {line}", path.display()))
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            Err(Error::new(Kind::Config, format!("could not read the configuration \"{}\"", path.display()))
+                .because(error))
+        }
     }
 }
 
-/// Reads how to reach ClickHouse, also without a configuration file.
-///
-/// # Errors
-/// As [`load`]; and [`Kind::Config`] where nothing says where ClickHouse is.
-pub fn load_clickhouse(sources: &Sources) -> Result<ClickHouseSettings> {
-    let variables = sources.variables()?;
-    let problems = Problems::default();
-    let around =
-        Surroundings { flag: sources.flags.clickhouse_url.as_deref(), variables: &variables, pipeline: "pipectl" };
-    let clickhouse = connections::clickhouse(ClickHouseKeys::default(), &around, &problems);
-    match (problems.into_error(&sources.file), clickhouse) {
-        (None, Some(clickhouse)) => Ok(clickhouse),
-        (Some(error), _) => Err(error),
-        (None, None) => Err(Error::new(Kind::Config, "nothing says where ClickHouse is")),
-    }
+fn missing(path: &Path) -> Error {
+    Error::new(Kind::Config, format!("there is no configuration \"{}\"", path.display()))
+        .hint("`pipectl init` writes one from what is in Postgres; -c names another file")
+}
+
+fn nowhere(server: &str, key: &str, variable: &str, flag: &str) -> Error {
+    Error::new(Kind::Config, format!("nothing says where {server} is"))
+        .hint(format!("set `{key}` in the configuration, the variable {variable}, or {flag}"))
 }

@@ -1,19 +1,28 @@
 //! From text to [`Settings`]: the YAML file, `.env` and `${VAR}`, checked whole before anything runs.
 
 mod connections;
+mod file;
 mod load;
 mod matching;
 mod problems;
+mod rules;
 mod secret;
 mod settings;
 mod sources;
 mod url;
 
 pub use load::{load, load_clickhouse, load_postgres};
+pub use rules::Selected;
 pub use secret::Secret;
 pub use settings::{
     ClickHouseSettings, ColumnRule, DEFAULT_BATCH_AGE, DEFAULT_BATCH_BYTES, DEFAULT_BATCH_ROWS, DEFAULT_HEARTBEAT,
-    DEFAULT_MEMORY, DEFAULT_SNAPSHOT_PARALLEL, DEFAULT_STOP_TIMEOUT, Deletes, DroppedPartitions, Keyless,
-    PostgresSettings, Settings, SslMode, Statement, SyncSettings, SyncSource, TableMode, TableRule, WrittenColumn,
+    DEFAULT_MEMORY, DEFAULT_SNAPSHOT_PARALLEL, DEFAULT_STOP_TIMEOUT, Deletes, DroppedPartitions, KafkaSettings,
+    Keyless, PostgresSettings, Settings, SslMode, Statement, SyncSettings, SyncSource, TableMode, TableRule,
+    WrittenColumn,
 };
 pub use sources::{CLICKHOUSE_URL, DEFAULT_FILE, Flags, POSTGRES_URL, Sources};
+
+#[cfg(test)]
+use load::parse;
+#[cfg(test)]
+mod tests;

@@ -29,6 +29,8 @@ pub struct Settings {
     pub postgres: Option<PostgresSettings>,
     /// The destination.
     pub clickhouse: ClickHouseSettings,
+    /// Kafka, where the pipeline has one.
+    pub kafka: Option<KafkaSettings>,
     /// Which tables, in the order of the file.
     pub tables: Vec<TableRule>,
     /// Plain SQL for ClickHouse, run in order by `create-tables`.
@@ -107,6 +109,23 @@ pub struct ClickHouseSettings {
     pub deleted_column: String,
     /// Whether the password stands in the file itself: doctor warns.
     pub password_in_file: bool,
+}
+
+/// How to reach Kafka and what belongs to it. URLs and properties may hold a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KafkaSettings {
+    /// `host:port`, more of them separated by commas.
+    pub brokers: String,
+    /// What the connector's topics begin with.
+    pub topic_prefix: Option<String>,
+    /// Kafka Connect's REST interface.
+    pub connect_url: Option<Secret>,
+    /// The schema registry, for Avro.
+    pub schema_registry_url: Option<Secret>,
+    /// Where records go that cannot be carried.
+    pub dead_letter_topic: Option<String>,
+    /// Properties of librdkafka, by their names there.
+    pub properties: BTreeMap<String, Secret>,
 }
 
 /// An entry of `tables`: a pattern or one table, and what applies to what it matches.

@@ -1,0 +1,119 @@
+//! The sections of the servers.
+
+use super::reader::Section;
+use super::units;
+use crate::config::connections::{ClickHouseKeys, PostgresKeys};
+use crate::config::{KafkaSettings, Secret, SslMode};
+use std::collections::BTreeMap;
+
+/// `postgres`. Where a flag says how to connect, the keys that say the same may stand there and are not read.
+pub(super) fn postgres(section: Section<'_>, by_flag: bool) -> PostgresKeys {
+    let mut keys = PostgresKeys { line: section.line, ..PostgresKeys::default() };
+    if by_flag {
+        skip(&section, &["url", "host", "port", "user", "password", "database"]);
+    } else {
+        keys.url = section.written("url");
+        keys.unreadable = section.unreadable("url") || section.unreadable("host");
+        keys.host = section.text("host");
+        keys.port = section.parse("port", units::port);
+        keys.user = section.text("user");
+        keys.password = section.written("password");
+        keys.database = section.text("database");
+    }
+    keys.sslmode = section.choice(
+        "sslmode",
+        &[
+            ("disable", SslMode::Disable),
+            ("allow", SslMode::Prefer),
+            ("prefer", SslMode::Prefer),
+            ("require", SslMode::Require),
+            ("verify-ca", SslMode::VerifyCa),
+            ("verify-full", SslMode::VerifyFull),
+        ],
+    );
+    keys.sslrootcert = section.text("sslrootcert").map(Into::into);
+    keys.sslcert = section.text("sslcert").map(Into::into);
+    keys.sslkey = section.text("sslkey").map(Into::into);
+    if keys.sslcert.is_some() != keys.sslkey.is_some() {
+        section.problem("sslcert", "goes together with sslkey: set both or neither");
+    }
+    keys.publication = section.parse("publication", |name| {
+        (name.len() <= 63).then(|| name.to_owned()).ok_or_else(|| "must be at most 63 bytes long".to_owned())
+    });
+    keys.slot = section.parse("slot", |name| {
+        let letters = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        (letters && name.len() <= 63)
+            .then(|| name.to_owned())
+            .ok_or_else(|| format!("\"{name}\" must be at most 63 lower-case letters, digits or _"))
+    });
+    section.finish();
+    keys
+}
+
+/// `clickhouse`; flags as in [`postgres`].
+pub(super) fn clickhouse(section: Section<'_>, by_flag: bool) -> ClickHouseKeys {
+    let mut keys = ClickHouseKeys { line: section.line, ..ClickHouseKeys::default() };
+    if by_flag {
+        skip(&section, &["url", "host", "port", "user", "password", "secure"]);
+    } else {
+        keys.url = section.written("url");
+        keys.unreadable = section.unreadable("url") || section.unreadable("host");
+        keys.host = section.text("host");
+        keys.port = section.parse("port", units::port);
+        keys.user = section.text("user");
+        keys.password = section.written("password");
+        keys.secure = section.parse("secure", units::boolean);
+    }
+    keys.database = section.text("database");
+    keys.cluster = section.text("cluster");
+    keys.ca_file = section.text("ca_file").map(Into::into);
+    keys.version_column = section.text("version_column");
+    keys.deleted_column = section.text("deleted_column");
+    if keys.version_column.is_some() && keys.version_column == keys.deleted_column {
+        section.problem("deleted_column", "must differ from version_column");
+    }
+    section.finish();
+    keys
+}
+
+/// `kafka`.
+pub(super) fn kafka(section: Section<'_>) -> KafkaSettings {
+    let url = |text: &str| {
+        (text.starts_with("http://") || text.starts_with("https://"))
+            .then(|| Secret::new(text))
+            .ok_or_else(|| "must look like http://host:port".to_owned())
+    };
+    let from_environment = |name: &str| section.reader.variables.get(name).filter(|value| !value.is_empty()).cloned();
+    let brokers = section.text("brokers").or_else(|| from_environment("KAFKA_BROKERS"));
+    if brokers.is_none() && !section.unreadable("brokers") {
+        section.problem(
+            "brokers",
+            "is missing: host:port, more of them separated by commas, or the variable KAFKA_BROKERS",
+        );
+    }
+    let mut properties = BTreeMap::new();
+    for (key, place) in section.get("properties").and_then(|place| section.reader.pairs(&place)).unwrap_or_default() {
+        if let Some(value) = section.reader.written(&place) {
+            properties.insert(key.text.clone(), Secret::new(value.text));
+        }
+    }
+    let settings = KafkaSettings {
+        brokers: brokers.unwrap_or_default(),
+        topic_prefix: section.text("topic_prefix"),
+        connect_url: section.parse("connect_url", url).or_else(|| from_environment("CONNECT_URL").map(Secret::new)),
+        schema_registry_url: section
+            .parse("schema_registry_url", url)
+            .or_else(|| from_environment("SCHEMA_REGISTRY_URL").map(Secret::new)),
+        dead_letter_topic: section.text("dead_letter_topic"),
+        properties,
+    };
+    section.finish();
+    settings
+}
+
+/// Knows keys without reading them.
+fn skip(section: &Section<'_>, keys: &[&'static str]) {
+    for key in keys {
+        section.get(key);
+    }
+}
