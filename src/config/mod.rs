@@ -3,7 +3,6 @@
 mod connections;
 mod file;
 mod load;
-mod matching;
 mod problems;
 mod rules;
 mod secret;

@@ -1,9 +1,9 @@
 //! Which entry of `tables` holds for which table, and what a table is called at the destination.
 
-use super::{Settings, TableRule};
+use super::{Deletes, DroppedPartitions, Keyless, Settings, TableMode, TableRule};
 use crate::change::TableName;
 use crate::error::{Error, Kind, Result};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// A table that takes part: its entry, and its name at the destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,9 +24,9 @@ impl Settings {
             .tables
             .iter()
             .enumerate()
-            .filter(|(_, rule)| matches(&rule.source, table))
+            .filter(|(_, rule)| matches(&rule.source, "public", table))
             .max_by_key(|(index, rule)| (specificity(&rule.source), std::cmp::Reverse(*index)));
-        best.map(|(_, rule)| rule).filter(|rule| !excludes(rule, table))
+        best.map(|(_, rule)| rule).filter(|rule| !rule.excludes(table))
     }
 
     /// Those of some tables that take part, in their order.
@@ -58,6 +58,36 @@ impl Settings {
 }
 
 impl TableRule {
+    /// An entry that says nothing but which tables it is for.
+    pub fn new(source: impl Into<String>) -> Self {
+        Self {
+            source: source.into(),
+            exclude: Vec::new(),
+            keyless: Keyless::default(),
+            target: None,
+            order_by: None,
+            partition_by: None,
+            mode: TableMode::default(),
+            deletes: Deletes::default(),
+            dropped_partitions: DroppedPartitions::default(),
+            current_view: false,
+            row_filter: None,
+            columns: BTreeMap::new(),
+            written_out: None,
+        }
+    }
+
+    /// Whether the entry matches a table and does not exclude it.
+    pub fn takes(&self, table: &TableName) -> bool {
+        matches(&self.source, "public", table) && !self.excludes(table)
+    }
+
+    /// Whether one of its `exclude` patterns matches; without a schema they have the entry's own.
+    fn excludes(&self, table: &TableName) -> bool {
+        let (schema, _) = parts(&self.source, "public");
+        self.exclude.iter().any(|pattern| matches(pattern, schema, table))
+    }
+
     /// The name at the destination: as set, else the table's name, or `schema_table` outside `public`.
     pub fn target_of(&self, table: &TableName) -> String {
         match &self.target {
@@ -67,9 +97,9 @@ impl TableRule {
         }
     }
 
-    /// Whether the entry is for one table rather than for what matches a pattern.
-    pub fn is_exact(&self) -> bool {
-        !is_pattern(&self.source)
+    /// Whether the entry may be for several tables.
+    pub fn is_pattern(&self) -> bool {
+        is_pattern(&self.source)
     }
 }
 
@@ -83,17 +113,14 @@ pub(super) fn qualified(source: &str) -> String {
     if source.contains('.') { source.to_owned() } else { format!("public.{source}") }
 }
 
-fn matches(source: &str, table: &TableName) -> bool {
-    let source = qualified(source);
-    let (schema, name) = source.split_once('.').unwrap_or(("public", &source));
-    like(schema, &table.schema) && like(name, &table.name)
+/// Schema and name of a pattern. A schema that holds a dot can only be written with `?` in the dot's place.
+fn parts<'a>(pattern: &'a str, schema: &'a str) -> (&'a str, &'a str) {
+    pattern.split_once('.').unwrap_or((schema, pattern))
 }
 
-fn excludes(rule: &TableRule, table: &TableName) -> bool {
-    rule.exclude.iter().any(|pattern| match pattern.split_once('.') {
-        Some((schema, name)) => like(schema, &table.schema) && like(name, &table.name),
-        None => like(pattern, &table.name),
-    })
+fn matches(pattern: &str, schema: &str, table: &TableName) -> bool {
+    let (schema, name) = parts(pattern, schema);
+    like(schema, &table.schema) && like(name, &table.name)
 }
 
 /// An exact name is more than any pattern; a pattern counts by the letters before its first wildcard, then by all its letters.
@@ -104,39 +131,38 @@ fn specificity(source: &str) -> (bool, usize, usize) {
     (!is_pattern(&source), prefix, letters)
 }
 
-/// Whether a text is as a pattern says: `*` stands for any characters, `?` for one.
+/// Whether a pattern matches a text, in which `*` stands for any characters and `?` for one. Going back to the last `*` is enough: what an
+/// earlier one could take in more, the last one can as well.
 fn like(pattern: &str, text: &str) -> bool {
-    let pattern: Vec<char> = pattern.chars().collect();
-    let text: Vec<char> = text.chars().collect();
-    let (mut p, mut t) = (0, 0);
-    // Where the last star stands, and how much of the text it takes.
-    let mut star: Option<(usize, usize)> = None;
-    while let Some(&letter) = text.get(t) {
-        match (pattern.get(p), star) {
+    let (mut pattern, mut text) = (pattern.chars(), text.chars());
+    let mut retry = None;
+    loop {
+        let (mut next_pattern, mut next_text) = (pattern.clone(), text.clone());
+        match (next_pattern.next(), next_text.next()) {
+            (None, None) => return true,
             (Some('*'), _) => {
-                star = Some((p, t));
-                p += 1;
+                retry = Some((next_pattern.clone(), text.clone()));
+                pattern = next_pattern;
+                continue;
             }
-            (Some(&wanted), _) if wanted == '?' || wanted == letter => {
-                p += 1;
-                t += 1;
+            (Some(wanted), Some(found)) if wanted == '?' || wanted == found => {
+                (pattern, text) = (next_pattern, next_text);
+                continue;
             }
-            (_, Some((at, taken))) => {
-                star = Some((at, taken + 1));
-                p = at + 1;
-                t = taken + 1;
-            }
-            (_, None) => return false,
+            _ => {}
         }
+        let Some((after_star, taken)) = &mut retry else { return false };
+        if taken.next().is_none() {
+            return false;
+        }
+        (pattern, text) = (after_star.clone(), taken.clone());
     }
-    pattern.iter().skip(p).all(|c| *c == '*')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::{Flags, Sources, parse};
-    use std::collections::BTreeMap;
 
     fn settings(tables: &str) -> Settings {
         let flags = Flags { postgres_url: Some("postgres://u@h/d".into()), clickhouse_url: Some("http://h".into()) };
@@ -185,15 +211,33 @@ mod tests {
 
     #[test]
     fn patterns_match_as_a_shell_has_it() {
-        for (pattern, text, expected) in [
-            ("*", "", true),
-            ("a*b*c", "aXbYbZc", true),
-            ("a*b*c", "aXbYbZ", false),
-            ("a?c", "abc", true),
-            ("a?c", "ac", false),
-            ("é*", "été", true),
+        for (pattern, text) in [
+            ("*", ""),
+            ("a*", "a"),
+            ("a*c", "abcbc"),
+            ("*b*d*", "abcde"),
+            ("a?c", "abc"),
+            ("?", "é"),
+            ("", ""),
+            ("a*b*c", "aXbYbZc"),
         ] {
-            assert_eq!(like(pattern, text), expected, "{pattern} {text}");
+            assert!(like(pattern, text), "{pattern} {text}");
         }
+        for (pattern, text) in [("a", "ab"), ("a?", "a"), ("a*c", "abcd"), ("", "a"), ("A", "a"), ("a*bb", "abab")] {
+            assert!(!like(pattern, text), "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn an_entry_takes_what_it_names_and_does_not_exclude() {
+        let takes = |source: &str, exclude: &[&str], schema: &str, name: &str| {
+            let exclude = exclude.iter().map(|pattern| (*pattern).to_owned()).collect();
+            TableRule { exclude, ..TableRule::new(source) }.takes(&TableName::new(schema, name))
+        };
+        assert!(takes("orders", &[], "public", "orders"));
+        assert!(!takes("orders", &[], "sales", "orders"));
+        assert!(takes("*.*", &["public.*"], "sales", "a.b"));
+        assert!(!takes("sales.*", &["audit_*"], "sales", "audit_log"), "without a schema it is the entry's");
+        assert!(takes("sales.*", &["audit_*"], "sales", "orders"));
     }
 }

@@ -15,7 +15,7 @@ pub(super) fn rules<'a>(reader: &'a Reader<'a>, place: &Place<'a>) -> Vec<TableR
         // `- public.orders` is short for `- source: public.orders`.
         if let Value::Scalar(_) = place.node.value {
             if let Some(source) = reader.written(&place) {
-                rules.push((place, bare(qualified(&source.text))));
+                rules.push((place, TableRule::new(qualified(&source.text))));
             }
         } else if let Some(rule) = reader.section(&place).and_then(rule) {
             rules.push((place, rule));
@@ -33,30 +33,12 @@ pub(super) fn rules<'a>(reader: &'a Reader<'a>, place: &Place<'a>) -> Vec<TableR
         .collect()
 }
 
-fn bare(source: String) -> TableRule {
-    TableRule {
-        source,
-        exclude: Vec::new(),
-        keyless: Keyless::default(),
-        target: None,
-        order_by: None,
-        partition_by: None,
-        mode: TableMode::default(),
-        deletes: Deletes::default(),
-        dropped_partitions: DroppedPartitions::default(),
-        current_view: false,
-        row_filter: None,
-        columns: BTreeMap::new(),
-        written_out: None,
-    }
-}
-
 fn rule(section: Section<'_>) -> Option<TableRule> {
     let target = section.text("target");
     let columns = section.get("columns");
     let written_out = columns.as_ref().is_some_and(|place| matches!(place.node.value, Value::List(_)));
     let source = source(&section, target.as_ref().filter(|_| written_out));
-    let mut rule = bare(source.clone().unwrap_or_default());
+    let mut rule = TableRule::new(source.clone().unwrap_or_default());
     rule.exclude = section.names("exclude").unwrap_or_default();
     rule.keyless = section
         .choice("keyless", &[("refuse", Keyless::Refuse), ("insert_only", Keyless::InsertOnly)])

@@ -63,11 +63,7 @@ impl TablePlan {
 
 /// The name of a table at the destination: as configured, or its own, with its schema before it outside `public`.
 pub fn target_name(table: &TableName, rule: &TableRule) -> String {
-    match (&rule.target, table.schema.as_str()) {
-        (Some(target), _) => target.clone(),
-        (None, "public") => table.name.clone(),
-        (None, schema) => format!("{schema}_{}", table.name),
-    }
+    rule.target_of(table)
 }
 
 /// Why a table that the configuration names is not replicated: said as a warning, the others go on. `None` where it is.
