@@ -24,3 +24,5 @@ pub mod sink;
 pub mod seed;
 
 pub mod doctor;
+
+pub mod verify;

@@ -14,3 +14,4 @@
 mod cli_ground;
 mod layers;
 mod support;
+mod verify;

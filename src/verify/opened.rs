@@ -1,0 +1,263 @@
+//! The second look: the rows of differing buckets, one by one.
+//!
+//! Both sides send key and hash of each row in the order of the keys' hashes, and are merged as they come: nothing but the rows that
+//! differ is kept, and of those so many and no more.
+
+use super::clickhouse_text::ClickHouseText;
+use super::hex;
+use super::postgres_text::PostgresText;
+use crate::change::{Lsn, Version};
+use crate::error::{Error, Result};
+use crate::server::clickhouse::{self, Server};
+use crate::server::postgres::{Connection, server_error};
+use futures_util::TryStreamExt;
+use std::cmp::Ordering;
+use std::pin::Pin;
+use tokio::io::AsyncReadExt;
+use tokio_postgres::RowStream;
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+
+/// Rows that are kept to be looked at again. More than that do not differ because of a change on its way.
+const MAX_ROWS: usize = 100_000;
+/// Buckets that are asked for by number; where more differ, the whole table is read.
+const MAX_BUCKETS: usize = 1000;
+
+/// What tells rows apart: half of the hash of the key's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Key(pub(super) [u8; 16]);
+
+/// A row of ClickHouse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stored {
+    pub(super) hash: i64,
+    /// Place of the transaction that wrote it; zero where the table does not say.
+    pub(super) transaction: Lsn,
+}
+
+/// A row that differs: hash of its values on each side, nothing where the row is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Difference {
+    pub(super) key: Key,
+    pub(super) source: Option<i64>,
+    pub(super) target: Option<Stored>,
+}
+
+/// How many rows differ, and which, as far as they were kept.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Differences {
+    pub(super) missing: u64,
+    pub(super) extra: u64,
+    pub(super) different: u64,
+    pub(super) rows: Vec<Difference>,
+}
+
+impl Differences {
+    /// Of rows that are all known.
+    pub(super) fn of(rows: Vec<Difference>) -> Self {
+        let mut all = Self::default();
+        for row in rows {
+            all.add(row);
+        }
+        all
+    }
+
+    /// Whether all rows were kept.
+    pub(super) fn complete(&self) -> bool {
+        self.missing + self.extra + self.different == self.rows.len() as u64
+    }
+
+    fn add(&mut self, row: Difference) {
+        match (row.source, row.target) {
+            (Some(_), None) => self.missing += 1,
+            (None, Some(_)) => self.extra += 1,
+            _ => self.different += 1,
+        }
+        if self.rows.len() < MAX_ROWS {
+            self.rows.push(row);
+        }
+    }
+}
+
+/// Which rows of a table are read.
+pub(super) struct Selection<'a> {
+    /// Numbers of the buckets.
+    pub(super) buckets: &'a [u16],
+    /// Upper bound of a sample's hashes.
+    pub(super) sample: Option<&'a [u8]>,
+}
+
+impl Selection<'_> {
+    fn by_bucket(&self) -> bool {
+        self.buckets.len() <= MAX_BUCKETS
+    }
+}
+
+/// Compares the rows of a table.
+pub(super) async fn compare(
+    session: &Connection,
+    relation: &str,
+    (source, target): (&PostgresText<'_>, &ClickHouseText<'_>),
+    server: &Server,
+    selection: &Selection<'_>,
+) -> Result<Differences> {
+    let source = source_rows(session, relation, source, selection).await?;
+    let mut source = std::pin::pin!(source);
+    // ClickHouse ends an answer that nobody reads for 30 s, Postgres never does: it may sort first.
+    let mut left = next_source(source.as_mut()).await?;
+    let mut target = TargetRows::new(server, target, selection)?;
+    let mut right = target.next().await?;
+    let mut differences = Differences::default();
+    loop {
+        let order = match (&left, &right) {
+            (None, None) => return Ok(differences),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some((left, _)), Some((right, _))) => left.cmp(right),
+        };
+        let source_row = left.filter(|_| order.is_le());
+        let target_row = right.filter(|_| order.is_ge());
+        if let Some(row) = difference(source_row, target_row) {
+            differences.add(row);
+        }
+        if order.is_le() {
+            left = next_source(source.as_mut()).await?;
+        }
+        if order.is_ge() {
+            right = target.next().await?;
+        }
+    }
+}
+
+fn difference(source: Option<(Key, i64)>, target: Option<(Key, Stored)>) -> Option<Difference> {
+    let key = source.map(|(key, _)| key).or(target.map(|(key, _)| key))?;
+    let source = source.map(|(_, hash)| hash);
+    let target = target.map(|(_, stored)| stored);
+    (source != target.map(|stored| stored.hash)).then_some(Difference { key, source, target })
+}
+
+async fn source_rows(
+    session: &Connection,
+    relation: &str,
+    text: &PostgresText<'_>,
+    selection: &Selection<'_>,
+) -> Result<RowStream> {
+    let buckets: Vec<i32> = selection.buckets.iter().map(|&bucket| i32::from(bucket)).collect();
+    let mut parameters: Vec<&(dyn ToSql + Sync)> = Vec::new();
+    let mut conditions = Vec::new();
+    if selection.by_bucket() {
+        parameters.push(&buckets);
+        conditions.push(text.in_buckets(parameters.len()));
+    }
+    if let Some(sample) = &selection.sample {
+        parameters.push(sample);
+        conditions.push(text.sampled(parameters.len()));
+    }
+    session.query_raw(&text.rows(relation, &conditions), parameters).await.map_err(unread)
+}
+
+async fn next_source(rows: Pin<&mut RowStream>) -> Result<Option<(Key, i64)>> {
+    let mut rows = rows;
+    let row = rows.try_next().await.map_err(unread)?;
+    row.map(|row| Ok((row.try_get("key").map_err(unread)?, row.try_get("hash").map_err(unread)?))).transpose()
+}
+
+fn unread(error: tokio_postgres::Error) -> Error {
+    server_error("could not read the rows that differ from Postgres", error)
+}
+
+/// ClickHouse's rows, as they come.
+struct TargetRows {
+    bytes: ::clickhouse::query::BytesCursor,
+}
+
+impl TargetRows {
+    fn new(server: &Server, text: &ClickHouseText<'_>, selection: &Selection<'_>) -> Result<Self> {
+        let mut conditions = Vec::new();
+        if selection.by_bucket() {
+            conditions.push(text.in_buckets());
+        }
+        if selection.sample.is_some() {
+            conditions.push(text.sampled());
+        }
+        let mut query = server.client().query_raw(&text.rows(&conditions));
+        if selection.by_bucket() {
+            query = query.param("buckets", selection.buckets);
+        }
+        if let Some(sample) = selection.sample {
+            query = query.param("sample", hex(sample));
+        }
+        Ok(Self { bytes: query.fetch_bytes("RowBinary").map_err(not_sent)? })
+    }
+
+    /// A key of 16 bytes, a hash of 8, a version of 16: <https://clickhouse.com/docs/interfaces/formats/RowBinary>.
+    async fn next(&mut self) -> Result<Option<(Key, Stored)>> {
+        let mut key = [0; 16];
+        if self.bytes.read(&mut key[..1]).await.map_err(broken)? == 0 {
+            return Ok(None);
+        }
+        self.bytes.read_exact(&mut key[1..]).await.map_err(broken)?;
+        let hash = self.bytes.read_i64_le().await.map_err(broken)?;
+        let version = Version(self.bytes.read_u128_le().await.map_err(broken)?);
+        Ok(Some((Key(key), Stored { hash, transaction: version.transaction() })))
+    }
+}
+
+fn not_sent(error: ::clickhouse::error::Error) -> Error {
+    clickhouse::server_error("could not read the rows that differ from ClickHouse", error)
+}
+
+fn broken(error: std::io::Error) -> Error {
+    not_sent(error.into())
+}
+
+impl<'a> FromSql<'a> for Key {
+    fn from_sql(_: &Type, bytes: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(bytes.try_into()?))
+    }
+
+    fn accepts(kind: &Type) -> bool {
+        *kind == Type::UUID
+    }
+}
+
+impl ToSql for Key {
+    fn to_sql(&self, _: &Type, out: &mut bytes::BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        out.extend_from_slice(&self.0);
+        Ok(IsNull::No)
+    }
+
+    fn accepts(kind: &Type) -> bool {
+        *kind == Type::UUID
+    }
+
+    to_sql_checked!();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: Key = Key([7; 16]);
+
+    fn stored(hash: i64) -> (Key, Stored) {
+        (KEY, Stored { hash, transaction: Lsn(1) })
+    }
+
+    #[test]
+    fn rows_differ_by_hash_or_by_being_alone() {
+        assert_eq!(difference(Some((KEY, 5)), Some(stored(5))), None);
+        let mut all = Differences::default();
+        all.add(difference(Some((KEY, 5)), Some(stored(6))).unwrap());
+        all.add(difference(Some((KEY, 5)), None).unwrap());
+        all.add(difference(None, Some(stored(5))).unwrap());
+        assert_eq!((all.missing, all.extra, all.different, all.complete()), (1, 1, 1, true));
+        assert_eq!(all.rows[1], Difference { key: KEY, source: Some(5), target: None });
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let row = Difference { key: KEY, source: Some(1), target: None };
+        let all = Differences::of(vec![row; MAX_ROWS + 1]);
+        assert_eq!((all.missing, all.rows.len(), all.complete()), (MAX_ROWS as u64 + 1, MAX_ROWS, false));
+    }
+}

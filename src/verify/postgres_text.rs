@@ -1,0 +1,266 @@
+//! How Postgres writes each form, and the queries made of it. Nothing here takes part in what is stored.
+//!
+//! Expressions are put together of constant text and quoted names; values are parameters. Every session has an empty search path,
+//! so that plain names of functions and operators are those of `pg_catalog`.
+
+use super::compared::ComparedTable;
+use super::form::{Form, Limits, Rendering};
+use super::stored_type::StoredType;
+use crate::change::SourceType;
+use crate::server::postgres::quote_ident;
+
+/// Writes the queries of one table.
+pub(super) struct PostgresText<'a> {
+    pub(super) table: &'a ComparedTable,
+    /// How far 16 bits of a key's hash are shifted to give its bucket.
+    pub(super) shift: u32,
+    /// The database's encoding; texts are hashed as UTF-8, which is what ClickHouse stores.
+    pub(super) encoding: &'a str,
+    /// Whether a value that ClickHouse cannot hold is a difference.
+    pub(super) strict: bool,
+}
+
+impl PostgresText<'_> {
+    /// Count, sum of hashes and policy NULLs of each bucket of a relation: `bucket, rows, hashes, policy`.
+    pub(super) fn buckets(&self, relation: &str, conditions: &[String]) -> String {
+        let policy: Vec<String> = (0..self.table.columns.len())
+            .map(|index| match self.policy(index) {
+                Some(_) => format!("coalesce(sum(p{index}), 0)"),
+                None => "0".to_owned(),
+            })
+            .collect();
+        let columns = self.values().chain(
+            (0..self.table.columns.len()).filter_map(|index| Some(format!("{} AS p{index}", self.policy(index)?))),
+        );
+        format!(
+            "SELECT {} AS bucket, count(*) AS rows, sum({})::text AS hashes, ARRAY[{}]::int8[] AS policy FROM ({}) AS r GROUP BY 1",
+            bucket("h", self.shift),
+            self.row_hash(),
+            policy.join(", "),
+            self.scan(relation, columns, conditions),
+        )
+    }
+
+    /// Key and hash of each row of a relation in the order of keys: `key uuid, hash int8`.
+    pub(super) fn rows(&self, relation: &str, conditions: &[String]) -> String {
+        let scan = self.scan(relation, self.values(), conditions);
+        format!("SELECT {} AS key, {} AS hash FROM ({scan}) AS r ORDER BY 1", key_id("h"), self.row_hash())
+    }
+
+    /// What is shown of rows: `key uuid, names text[], prints text[], shown text[]`.
+    pub(super) fn details(&self, relation: &str, conditions: &[String]) -> String {
+        let shown =
+            self.table.columns.iter().enumerate().map(|(index, column)| {
+                format!("{} AS d{index}", output(&format!("t.{}", quote_ident(&column.source))))
+            });
+        let scan = self.scan(relation, self.values().chain(shown), conditions);
+        let count = self.table.columns.len();
+        let prints: Vec<String> = (0..count)
+            .map(|index| {
+                let text = self.utf8(&format!("c{index}"));
+                format!("coalesce(encode(substring(sha256({text}) from 1 for 8), 'hex'), '')")
+            })
+            .collect();
+        let shown: Vec<String> = (0..count).map(|index| format!("d{index}")).collect();
+        format!(
+            "SELECT {} AS key, ARRAY[{}]::text[] AS prints, ARRAY[{}]::text[] AS shown FROM ({scan}) AS r",
+            key_id("h"),
+            prints.join(", "),
+            shown.join(", "),
+        )
+    }
+
+    /// The condition that a row's key belongs to the sample: its hash lies below a parameter.
+    pub(super) fn sampled(&self, parameter: usize) -> String {
+        format!("{} < ${parameter}::bytea", self.key_hash())
+    }
+
+    /// The condition that a row's bucket is one of a parameter's.
+    pub(super) fn in_buckets(&self, parameter: usize) -> String {
+        format!("{} = ANY(${parameter}::int4[])", bucket(&self.key_hash(), self.shift))
+    }
+
+    /// The condition that a row's key is one of a parameter's.
+    pub(super) fn has_key(&self, parameter: usize) -> String {
+        format!("{} = ANY(${parameter}::uuid[])", key_id(&self.key_hash()))
+    }
+
+    /// `OFFSET 0` keeps the planner from writing an expression out wherever its result is used.
+    fn scan(&self, relation: &str, columns: impl Iterator<Item = String>, conditions: &[String]) -> String {
+        let columns: Vec<String> = columns.collect();
+        let mut all: Vec<&str> = conditions.iter().map(String::as_str).collect();
+        let filter = self.table.row_filter.as_ref().map(|filter| format!("({filter})"));
+        all.extend(filter.as_deref());
+        let filter = if all.is_empty() { String::new() } else { format!(" WHERE {}", all.join(" AND ")) };
+        format!("SELECT {} AS h, {} FROM {relation} AS t{filter} OFFSET 0", self.key_hash(), columns.join(", "))
+    }
+
+    fn values(&self) -> impl Iterator<Item = String> {
+        self.table.columns.iter().enumerate().map(|(index, column)| {
+            let value = self.value(&column.rendering, &format!("t.{}", quote_ident(&column.source)));
+            format!("{value} AS c{index}")
+        })
+    }
+
+    fn row_hash(&self) -> String {
+        let fields: Vec<String> = self
+            .table
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(index, column)| self.field(&column.rendering, &format!("c{index}")))
+            .collect();
+        let text = self.utf8(&fields.join("||"));
+        format!("('x' || encode(substring(sha256({text}) from 1 for 8), 'hex'))::bit(64)::int8")
+    }
+
+    fn key_hash(&self) -> String {
+        let fields: Vec<String> = self
+            .table
+            .key_columns()
+            .map(|column| {
+                let rendering = column.rendering.in_key();
+                let value = self.value(&rendering, &format!("t.{}", quote_ident(&column.source)));
+                self.field(&rendering, &value)
+            })
+            .collect();
+        format!("sha256({})", self.utf8(&fields.join("||")))
+    }
+
+    fn utf8(&self, text: &str) -> String {
+        // SQL_ASCII knows no encoding: its bytes are sent as they are.
+        let target = if self.encoding == "SQL_ASCII" { "SQL_ASCII" } else { "UTF8" };
+        format!("convert_to({text}, '{target}')")
+    }
+
+    /// A value's text as part of a row: NULL is nothing, and no text can pass for two.
+    fn field(&self, rendering: &Rendering, text: &str) -> String {
+        if rendering.form.is_free() {
+            let bytes = if self.encoding == "UTF8" { text.to_owned() } else { self.utf8(text) };
+            format!("coalesce(octet_length({bytes}) || ':' || {text}, '') || ';'")
+        } else {
+            format!("coalesce({text}, '') || ';'")
+        }
+    }
+
+    /// A value's text; NULL where ClickHouse is to hold NULL.
+    fn value(&self, rendering: &Rendering, x: &str) -> String {
+        let text = match &rendering.form {
+            Form::Integer if rendering.source == SourceType::Bool => format!("{x}::int4::text"),
+            Form::Truth | Form::Integer | Form::Uuid => format!("{x}::text"),
+            Form::Number => match rendering.source {
+                SourceType::Numeric { .. } | SourceType::NumericUnbounded => format!("trim_scale({x})::text"),
+                _ => format!("{x}::text"),
+            },
+            Form::Float32 { in_key } => float(x, "float4", *in_key),
+            Form::Float64 { in_key } => float(&format!("{x}::float8"), "float8", *in_key),
+            Form::Days => format!("encode(date_send({x}), 'hex')"),
+            Form::Microseconds => microseconds(rendering, x),
+            Form::Bytes => format!("'x' || encode({x}, 'hex')"),
+            Form::Text if rendering.plain => format!("{x}::text"),
+            Form::Text => output(x),
+            Form::Elements(element) => return self.elements(rendering, element, x),
+        };
+        match (holds(rendering, x), self.strict) {
+            (None, _) => text,
+            (Some(holds), false) => format!("CASE WHEN {holds} THEN {text} END"),
+            (Some(holds), true) => format!("CASE WHEN {holds} THEN {text} WHEN {x} IS NOT NULL THEN '!' END"),
+        }
+    }
+
+    fn elements(&self, rendering: &Rendering, element: &Rendering, x: &str) -> String {
+        let field = self.field(element, &self.value(element, "u.e"));
+        let array = array(rendering, x);
+        // A value of several dimensions cannot be stored, and shall not pass for its elements in a row.
+        let shape = format!("CASE WHEN array_ndims({array}) > 1 THEN array_dims({array}) ELSE '' END");
+        let elements = format!(
+            "{shape} || '{{' || coalesce((SELECT string_agg({field}, '' ORDER BY u.n) FROM unnest({array}) WITH ORDINALITY AS u(e, n)), '') || '}}'"
+        );
+        if self.strict { format!("CASE WHEN {x} IS NULL THEN '!' ELSE {elements} END") } else { elements }
+    }
+
+    /// How many of a column's values in a row are stored as something else by policy; nothing where none ever is.
+    fn policy(&self, index: usize) -> Option<String> {
+        let column = self.table.columns.get(index)?;
+        let x = format!("t.{}", quote_ident(&column.source));
+        let rendering = &column.rendering;
+        if let Form::Elements(element) = &rendering.form {
+            let lost = holds(element, "u.e").map(|holds| {
+                format!("(SELECT count(*) FROM unnest({}) AS u(e) WHERE NOT ({holds}))", array(rendering, &x))
+            });
+            return match (column.required, lost) {
+                (true, lost) => lost,
+                (false, lost) => {
+                    Some(format!("CASE WHEN {x} IS NULL THEN 1 ELSE {} END", lost.as_deref().unwrap_or("0")))
+                }
+            };
+        }
+        let holds = holds(rendering, &x)?;
+        Some(format!("CASE WHEN {holds} THEN 0 WHEN {x} IS NOT NULL THEN 1 ELSE 0 END"))
+    }
+}
+
+/// What the type's output function writes. `IS NULL` would be true of a composite value of NULLs.
+fn output(x: &str) -> String {
+    format!("CASE WHEN num_nulls({x}) = 0 THEN concat({x}) END")
+}
+
+fn float(x: &str, kind: &str, in_key: bool) -> String {
+    let zero = if in_key { format!(" WHEN {x} = 0 THEN encode({kind}send(0), 'hex')") } else { String::new() };
+    format!("CASE WHEN {x} = 'NaN'::{kind} THEN 'NaN'{zero} ELSE encode({kind}send({x}), 'hex') END")
+}
+
+fn microseconds(rendering: &Rendering, x: &str) -> String {
+    let send = if rendering.source == SourceType::TimestampTz { "timestamptz_send" } else { "timestamp_send" };
+    let digits = match rendering.stored {
+        StoredType::DateTime64 { precision } => u32::from(precision).min(6),
+        _ => 0,
+    };
+    if digits == 6 {
+        return format!("encode({send}({x}), 'hex')");
+    }
+    let unit = 10_u32.pow(6 - digits);
+    let count = format!("('x' || encode({send}({x}), 'hex'))::bit(64)::int8");
+    format!("encode(int8send({count} - ({count} % {unit} + {unit}) % {unit}), 'hex')")
+}
+
+fn array(rendering: &Rendering, x: &str) -> String {
+    if rendering.source == SourceType::Vector { format!("{x}::float4[]") } else { x.to_owned() }
+}
+
+/// Whether the stored type can hold a value; nothing where it holds all.
+fn holds(rendering: &Rendering, x: &str) -> Option<String> {
+    match rendering.limits {
+        Limits::None => None,
+        // NaN and the infinities are larger than every number.
+        Limits::Digits { whole, fraction } => {
+            let fits = format!("abs({x}::numeric) < 1e{whole}::numeric");
+            let cut = match rendering.source {
+                SourceType::Numeric { scale, .. } => scale > i16::from(fraction),
+                SourceType::NumericUnbounded => true,
+                _ => false,
+            };
+            Some(if cut { format!("{fits} AND trunc({x}, {fraction}) = {x}") } else { fits })
+        }
+        // Beyond them Postgres refuses the cast. Written as text since older versions have no infinite numeric.
+        Limits::Double => {
+            let range = "BETWEEN 1e-307::numeric AND 1.797693134862315e308::numeric";
+            Some(format!("(abs({x}) {range} OR {x} = 0 OR {x}::text IN ('NaN', 'Infinity', '-Infinity'))"))
+        }
+        Limits::Days((first, last)) => Some(format!("{x} BETWEEN DATE '{first}' AND DATE '{last}'")),
+        Limits::Times((first, last)) if rendering.source == SourceType::TimestampTz => {
+            Some(format!("{x} BETWEEN TIMESTAMPTZ '{first}+00' AND TIMESTAMPTZ '{last}+00'"))
+        }
+        Limits::Times((first, last)) => Some(format!("{x} BETWEEN TIMESTAMP '{first}' AND TIMESTAMP '{last}'")),
+    }
+}
+
+/// The bucket of a key's hash: the first bits of its bytes 9 and 10, since a sample goes by the first ones.
+fn bucket(hash: &str, shift: u32) -> String {
+    format!("('x' || encode(substring({hash} from 9 for 2), 'hex'))::bit(16)::int4 >> {shift}")
+}
+
+/// Half of the key's hash: what rows are told apart by.
+fn key_id(hash: &str) -> String {
+    format!("encode(substring({hash} from 1 for 16), 'hex')::uuid")
+}

@@ -1,0 +1,78 @@
+//! What is there to be compared: the stored table as ClickHouse describes it, and the form of each column.
+
+use super::clickhouse_text::ClickHouseText;
+use super::compared::{ComparedColumn, ComparedTable, Table};
+use super::form::{Calendar, rendering};
+use super::report::TableReport;
+use super::stored_type::StoredType;
+use crate::config::ClickHouseSettings;
+use crate::error::Result;
+use crate::server::clickhouse::{Server, StoredTable, quote_ident};
+use std::collections::HashMap;
+
+const CALENDAR: &str = include_str!("../../sql/clickhouse/verify_calendar.sql");
+
+/// What the server's calendar reaches.
+pub(super) async fn calendar(server: &Server) -> Result<Calendar> {
+    let rows = server.rows(CALENDAR, &[]).await?;
+    let reaches = |name| rows.first().and_then(|row| row.get(name)?.as_u64()).is_some_and(|reaches| reaches == 1);
+    Ok(Calendar::new(reaches("date32"), reaches("datetime64")))
+}
+
+/// A stored table, and what can be compared of it.
+pub(super) struct Stored<'a>(pub(super) &'a StoredTable);
+
+impl Stored<'_> {
+    /// The columns of both sides; which ones cannot be compared goes into the report.
+    pub(super) fn columns(&self, table: &Table, calendar: &Calendar, report: &mut TableReport) -> ComparedTable {
+        let mut columns = Vec::new();
+        let mut places = HashMap::new();
+        for (place, planned) in table.plan.columns.iter().enumerate() {
+            let Some(column) = table.plan.schema.columns.get(planned.source) else { continue };
+            let Some(stored) = self.0.column(&planned.name) else {
+                report.problem = Some(format!("ClickHouse has no column \"{}\"", planned.name));
+                continue;
+            };
+            match rendering(&column.source_type, &StoredType::parse(&stored.column_type), calendar) {
+                Ok(rendering) => {
+                    places.insert(place, columns.len());
+                    columns.push(ComparedColumn {
+                        source: column.name.clone(),
+                        target: planned.name.clone(),
+                        rendering: rendering.with_type_oid(column.type_oid),
+                        required: column.not_null,
+                    });
+                }
+                Err(reason) => {
+                    report.not_compared.insert(column.name.clone(), reason.to_owned());
+                }
+            }
+        }
+        let key: Vec<usize> = table.plan.key.iter().filter_map(|place| places.get(place).copied()).collect();
+        if key.len() < table.plan.key.len() {
+            report.problem = Some("its key cannot be compared".to_owned());
+        } else if columns.is_empty() {
+            report.problem = Some("it has no column that can be compared".to_owned());
+        }
+        ComparedTable { columns, key, row_filter: table.row_filter.clone() }
+    }
+
+    /// Writes ClickHouse's queries of this table.
+    pub(super) fn text<'a>(
+        &self,
+        compared: &'a ComparedTable,
+        settings: &ClickHouseSettings,
+        target: &str,
+        shift: u32,
+    ) -> ClickHouseText<'a> {
+        let present = |name: &String| self.0.column(name).map(|_| quote_ident(name));
+        let last = if self.0.engine.contains("Replacing") || self.0.engine == "Distributed" { " FINAL" } else { "" };
+        ClickHouseText {
+            table: compared,
+            shift,
+            relation: format!("{}.{} AS t{last}", quote_ident(&settings.database), quote_ident(target)),
+            deleted_column: present(&settings.deleted_column),
+            version_column: present(&settings.version_column),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What `system.columns` says of a stored column's type, as far as verify can read such values.
+
+/// A stored type; `Nullable` and `LowCardinality` around it do not change how its values are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum StoredType {
+    Bool,
+    Integer,
+    Float32,
+    Float64,
+    Decimal { precision: u8, scale: u8 },
+    String,
+    Enum,
+    Uuid,
+    Date,
+    Date32,
+    DateTime,
+    DateTime64 { precision: u8 },
+    Array(Box<StoredType>),
+    Other,
+}
+
+impl StoredType {
+    /// Reads a type as ClickHouse writes it.
+    pub(super) fn parse(text: &str) -> Self {
+        let (name, arguments) = split(text);
+        match name {
+            "Nullable" | "LowCardinality" => Self::parse(arguments),
+            "Array" => Self::Array(Box::new(Self::parse(arguments))),
+            "Bool" => Self::Bool,
+            "Float32" => Self::Float32,
+            "Float64" => Self::Float64,
+            "String" => Self::String,
+            "Enum8" | "Enum16" => Self::Enum,
+            "UUID" => Self::Uuid,
+            "Date" => Self::Date,
+            "Date32" => Self::Date32,
+            "DateTime" => Self::DateTime,
+            "Decimal" => decimal(arguments).unwrap_or(Self::Other),
+            "DateTime64" => number(arguments).map_or(Self::Other, |precision| Self::DateTime64 { precision }),
+            _ if is_integer(name) => Self::Integer,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// `Name(arguments)` in its two parts.
+fn split(text: &str) -> (&str, &str) {
+    match text.trim().split_once('(') {
+        Some((name, rest)) => (name, rest.strip_suffix(')').unwrap_or(rest)),
+        None => (text.trim(), ""),
+    }
+}
+
+fn is_integer(name: &str) -> bool {
+    let digits = name.strip_prefix("UInt").or_else(|| name.strip_prefix("Int"));
+    digits.is_some_and(|digits| matches!(digits, "8" | "16" | "32" | "64" | "128" | "256"))
+}
+
+fn number(arguments: &str) -> Option<u8> {
+    arguments.split(',').next()?.trim().parse().ok()
+}
+
+fn decimal(arguments: &str) -> Option<StoredType> {
+    let (_, scale) = arguments.split_once(',')?;
+    Some(StoredType::Decimal { precision: number(arguments)?, scale: number(scale)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_types_as_clickhouse_writes_them() {
+        let cases = [
+            ("Bool", StoredType::Bool),
+            ("Nullable(Int64)", StoredType::Integer),
+            ("UInt256", StoredType::Integer),
+            ("Interval", StoredType::Other),
+            ("Nullable(Decimal(12, 2))", StoredType::Decimal { precision: 12, scale: 2 }),
+            ("LowCardinality(Nullable(String))", StoredType::String),
+            ("Enum8('a)' = 1, 'b' = 2)", StoredType::Enum),
+            ("DateTime('UTC')", StoredType::DateTime),
+            ("Nullable(DateTime64(6, 'UTC'))", StoredType::DateTime64 { precision: 6 }),
+            ("Array(Nullable(Decimal(76, 38)))", {
+                StoredType::Array(Box::new(StoredType::Decimal { precision: 76, scale: 38 }))
+            }),
+            ("Array(Array(Int8))", { StoredType::Array(Box::new(StoredType::Array(Box::new(StoredType::Integer)))) }),
+            ("JSON", StoredType::Other),
+        ];
+        for (text, stored) in cases {
+            assert_eq!(StoredType::parse(text), stored, "{text}");
+        }
+    }
+}
