@@ -28,6 +28,7 @@ impl Sides {
             postgres: Some(postgres),
             clickhouse: stage.clickhouse.settings.clone(),
             tables: Vec::new(),
+            kafka: None,
             statements: Vec::new(),
             sync: SyncSettings::default(),
         };
