@@ -15,6 +15,8 @@ pub mod change;
 
 pub mod config;
 
+pub mod decode;
+
 pub mod batch;
 
 pub mod server;

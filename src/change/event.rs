@@ -1,4 +1,4 @@
-//! Changes of rows, as borrowed slices of the message that brought them.
+//! Fields of rows, as borrowed slices of the message that brought them.
 
 use super::Lsn;
 
@@ -15,47 +15,13 @@ pub enum Field<'a> {
     Binary(&'a [u8]),
 }
 
-/// The fields of a row in the order of its relation's columns. Kept in a buffer that is used again for each row.
-pub type Tuple<'a> = Vec<Field<'a>>;
-
-/// What a message of the stream says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// A transaction begins; its commit lies at `commit`.
-    Begin {
-        /// LSN of the commit record: the transaction's place in commit order.
-        commit: Lsn,
-        /// Transaction id, without its epoch.
-        xid: u32,
-    },
-    /// The transaction is whole.
-    Commit {
-        /// LSN of the commit record.
-        commit: Lsn,
-        /// First byte after the commit record: what may be acknowledged once all before it is durable.
-        end: Lsn,
-        /// Microseconds since 2000-01-01 UTC.
-        at: i64,
-    },
-    /// Rows of a relation follow that are described by the decoder's relation of this id.
-    Relation(u32),
-    /// A row was inserted; its fields are the decoder's new tuple.
-    Insert(u32),
-    /// A row was updated: the new tuple, and the old one where Postgres sent it.
-    Update(u32),
-    /// A row was deleted; its fields are the decoder's old tuple.
-    Delete(u32),
-    /// Tables were emptied.
-    Truncate(Vec<u32>),
-    /// A message by `pg_logical_emit_message`.
-    Message {
-        /// Its prefix.
-        prefix: String,
-        /// Whether it belongs to a transaction.
-        transactional: bool,
-        /// Where it lies.
-        lsn: Lsn,
-    },
-    /// Nothing that matters here: an origin, a type, an unknown message.
-    Other,
+/// How far a stream of changes has been taken in: always the end of a whole transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Position {
+    /// LSN of the transaction's commit record.
+    pub commit: Lsn,
+    /// First byte after it: what may be acknowledged once everything before is durable.
+    pub end: Lsn,
+    /// Its transaction id, without the epoch; 0 where the position is not a transaction's.
+    pub xid: u32,
 }

@@ -6,7 +6,7 @@ mod position;
 mod schema;
 mod source_type;
 
-pub use event::{Change, Field, Tuple};
+pub use event::{Field, Position};
 pub use name::TableName;
 pub use position::{Lsn, Version};
 pub use schema::{Column, ReplicaIdentity, TableSchema};

@@ -1,0 +1,11 @@
+//! From bytes to fields and values. Pure: no I/O, no panic, no allocation for a value that needs none.
+
+pub mod array;
+pub mod copy;
+pub mod number;
+pub mod pgoutput;
+pub mod time;
+
+mod wire;
+
+pub use wire::Malformed;
