@@ -1,5 +1,28 @@
-//! From changes to columns: typed buffers in the layout of ClickHouse's Native format. Pure; no I/O.
+//! From fields to columns: typed buffers in the layout of ClickHouse's Native format. Pure; no I/O.
 
+mod codec;
+mod column;
 mod column_type;
+mod table;
 
+pub use codec::needs_text;
+pub(crate) use column::push_leb128;
+pub use column::{ColumnBuffer, Fault};
 pub use column_type::{ColumnType, ValueType};
+pub use table::{Layout, LayoutColumn, RowFault, RowMap, TableBatch};
+
+/// What dates and times a ClickHouse server can hold; it differs by version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ranges {
+    /// First and last day of a `Date32`, counted from 1970-01-01.
+    pub date_days: (i32, i32),
+    /// First and last microsecond of a `DateTime64`, counted from 1970-01-01 UTC.
+    pub datetime_micros: (i64, i64),
+}
+
+impl Default for Ranges {
+    /// 1900-01-01 to 2299-12-31: what every version holds.
+    fn default() -> Self {
+        Self { date_days: (-25_567, 120_529), datetime_micros: (-2_208_988_800_000_000, 10_413_791_999_999_999) }
+    }
+}

@@ -1,0 +1,394 @@
+//! A column's buffer: values appended from the wire straight into the layout of ClickHouse's Native format.
+//!
+//! Native holds a nullable column as a byte a row (1 for NULL) and then all values, an array as 64-bit ends and then all elements, a string as its
+//! length in LEB128 and its bytes, everything else as fixed-width little-endian values:
+//! <https://clickhouse.com/docs/interfaces/formats/Native>. A value that ClickHouse can't hold becomes NULL and is counted.
+
+use super::codec::{Codec, Stored};
+use super::{ColumnType, Ranges, ValueType};
+use crate::change::{Field, SourceType};
+use crate::decode::Malformed;
+use crate::decode::array::ArrayFault;
+use std::fmt;
+
+/// Why a value could not be appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// NULL, and the column has no place for it.
+    Null,
+    /// The value is not in the message, and has to be found elsewhere first.
+    Unchanged,
+    /// An array of more than one dimension, where the column is declared with one.
+    Nested,
+    /// Out of the range of a column that has no NULL to say so.
+    OutOfRange,
+    /// The bytes are not what the type says.
+    Malformed(Malformed),
+}
+
+impl From<ArrayFault> for Fault {
+    fn from(fault: ArrayFault) -> Self {
+        match fault {
+            ArrayFault::Nested => Self::Nested,
+            ArrayFault::Malformed(malformed) => Self::Malformed(malformed),
+        }
+    }
+}
+
+impl From<Malformed> for Fault {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("NULL in a column that has no place for it"),
+            Self::Unchanged => f.write_str("a value that was not sent"),
+            Self::Nested => f.write_str("an array of more than one dimension in a column declared with one"),
+            Self::OutOfRange => f.write_str("a value out of the range of a column that cannot be NULL"),
+            Self::Malformed(malformed) => malformed.fmt(f),
+        }
+    }
+}
+
+/// A column's buffer.
+#[derive(Debug, Clone)]
+pub struct ColumnBuffer {
+    codec: Codec,
+    nullable: bool,
+    /// One byte a row where the column is nullable.
+    nulls: Vec<u8>,
+    /// The values; the ends of arrays.
+    data: Vec<u8>,
+    /// The elements of an array column.
+    elements: Option<Box<ColumnBuffer>>,
+    rows: usize,
+    /// Length of `data` before the last row, so that it can be taken back.
+    last: usize,
+    policy_nulls: u64,
+    scratch: Vec<u8>,
+}
+
+impl ColumnBuffer {
+    /// A buffer for values of a source type, stored as a column type. `None` where pipectl has no such conversion.
+    pub fn new(source: &SourceType, column_type: &ColumnType, ranges: Ranges) -> Option<Self> {
+        let codec = Codec::new(source, &column_type.value, ranges)?;
+        let elements = match (&column_type.value, source) {
+            (ValueType::Array(element), SourceType::Array(source)) => {
+                Some(Box::new(Self::new(source, element, ranges)?))
+            }
+            (ValueType::Array(element), SourceType::Vector) => {
+                Some(Box::new(Self::new(&SourceType::Float4, element, ranges)?))
+            }
+            _ => None,
+        };
+        Some(Self {
+            codec,
+            nullable: column_type.nullable,
+            nulls: Vec::new(),
+            data: Vec::new(),
+            elements,
+            rows: 0,
+            last: 0,
+            policy_nulls: 0,
+            scratch: Vec::new(),
+        })
+    }
+
+    /// Values so far.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Values stored as NULL because ClickHouse can't hold them.
+    pub fn policy_nulls(&self) -> u64 {
+        self.policy_nulls + self.elements.as_ref().map_or(0, |elements| elements.policy_nulls())
+    }
+
+    /// The parts of the column in Native's order.
+    pub fn parts(&self) -> Vec<&[u8]> {
+        let mut parts = Vec::with_capacity(4);
+        if self.nullable {
+            parts.push(self.nulls.as_slice());
+        }
+        parts.push(self.data.as_slice());
+        if let Some(elements) = &self.elements {
+            parts.extend(elements.parts());
+        }
+        parts
+    }
+
+    /// Appends a value.
+    ///
+    /// # Errors
+    /// [`Fault`]; the buffer is then as it was.
+    #[inline]
+    pub fn append(&mut self, field: Field<'_>) -> Result<(), Fault> {
+        self.last = self.data.len();
+        let stored = match field {
+            Field::Null => return self.append_null(),
+            Field::Unchanged => return Err(Fault::Unchanged),
+            Field::Text(bytes) => match (&self.codec, &mut self.elements) {
+                (Codec::Array, Some(_)) => return self.append_array(bytes, true),
+                (Codec::Vector, Some(_)) => return self.append_vector(bytes),
+                (codec, _) => codec.text(bytes, &mut self.data),
+            },
+            Field::Binary(bytes) => match (&self.codec, &mut self.elements) {
+                (Codec::Array, Some(_)) => return self.append_array(bytes, false),
+                (codec, _) => codec.binary(bytes, &mut self.data),
+            },
+        };
+        match stored {
+            Ok(Stored::Value) => {
+                if self.nullable {
+                    self.nulls.push(0);
+                }
+                self.rows += 1;
+                Ok(())
+            }
+            Ok(Stored::OutOfRange) if self.nullable => {
+                self.data.truncate(self.last);
+                self.policy_nulls += 1;
+                self.append_null()
+            }
+            Ok(Stored::OutOfRange) => {
+                self.data.truncate(self.last);
+                Err(Fault::OutOfRange)
+            }
+            Err(malformed) => {
+                self.data.truncate(self.last);
+                Err(Fault::Malformed(malformed))
+            }
+        }
+    }
+
+    /// Appends NULL; an array column, which has none, stores the empty array.
+    fn append_null(&mut self) -> Result<(), Fault> {
+        if !self.nullable && self.elements.is_none() {
+            return Err(Fault::Null);
+        }
+        self.append_default();
+        if self.nullable
+            && let Some(last) = self.nulls.last_mut()
+        {
+            *last = 1;
+        }
+        Ok(())
+    }
+
+    /// Appends the type's default: what a deleted row's other columns hold.
+    pub fn append_default(&mut self) {
+        self.last = self.data.len();
+        if self.elements.is_some() {
+            self.push_end();
+        } else {
+            self.data.resize(self.data.len() + self.codec.default_width(), 0);
+        }
+        if self.nullable {
+            self.nulls.push(0);
+        }
+        self.rows += 1;
+    }
+
+    /// Takes the last value back.
+    pub fn undo(&mut self) {
+        self.data.truncate(self.last);
+        self.nulls.truncate(self.rows.saturating_sub(1));
+        self.rows = self.rows.saturating_sub(1);
+        let end = self.last_end();
+        if let Some(elements) = &mut self.elements {
+            while elements.rows > end {
+                elements.undo_element();
+            }
+        }
+    }
+
+    /// Elements are only ever taken back one row after another, so their starts have to be found again.
+    fn undo_element(&mut self) {
+        let width = self.codec.fixed_width();
+        self.rows -= 1;
+        self.nulls.truncate(self.rows);
+        match width {
+            Some(width) => self.data.truncate(self.rows * width),
+            None => self.data.truncate(string_end(&self.data, self.rows)),
+        }
+    }
+
+    fn push_end(&mut self) {
+        let end = self.elements.as_ref().map_or(0, |elements| elements.rows) as u64;
+        self.data.extend_from_slice(&end.to_le_bytes());
+    }
+
+    fn last_end(&self) -> usize {
+        self.data.last_chunk::<8>().map_or(0, |end| u64::from_le_bytes(*end) as usize)
+    }
+
+    fn append_array(&mut self, bytes: &[u8], text: bool) -> Result<(), Fault> {
+        let Some(elements) = &mut self.elements else { return Err(Fault::Nested) };
+        let before = elements.rows;
+        let read = if text {
+            crate::decode::array::text(bytes, &mut self.scratch, |field| elements.append(field))
+        } else {
+            crate::decode::array::binary(bytes, |field| elements.append(field))
+        };
+        self.finish_array(before, read)
+    }
+
+    fn append_vector(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let Some(elements) = &mut self.elements else { return Err(Fault::Nested) };
+        let before = elements.rows;
+        let read = crate::decode::array::vector(bytes, |part| elements.append(Field::Text(part)));
+        self.finish_array(before, read)
+    }
+
+    fn finish_array(&mut self, before: usize, read: Result<usize, Fault>) -> Result<(), Fault> {
+        if let Err(fault) = read {
+            if let Some(elements) = &mut self.elements {
+                while elements.rows > before {
+                    elements.undo_element();
+                }
+            }
+            return Err(fault);
+        }
+        self.push_end();
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// Appends a value that ClickHouse itself sent as RowBinary, and moves past it.
+    ///
+    /// # Errors
+    /// [`Fault::Malformed`] where the bytes end early.
+    pub fn append_row_binary(&mut self, bytes: &mut &[u8]) -> Result<(), Fault> {
+        self.last = self.data.len();
+        if self.nullable && take(bytes, 1)? == [1] {
+            return self.append_null();
+        }
+        if let Some(elements) = &mut self.elements {
+            for _ in 0..leb128(bytes)? {
+                elements.append_row_binary(bytes)?;
+            }
+            self.push_end();
+            self.rows += 1;
+            return Ok(());
+        }
+        let value = if let Some(width) = self.codec.fixed_width() {
+            take(bytes, width)?
+        } else {
+            let len = leb128(bytes)?;
+            push_leb128(len, &mut self.data);
+            take(bytes, len)?
+        };
+        self.data.extend_from_slice(value);
+        if self.nullable {
+            self.nulls.push(0);
+        }
+        self.rows += 1;
+        Ok(())
+    }
+}
+
+fn take<'a>(bytes: &mut &'a [u8], len: usize) -> Result<&'a [u8], Fault> {
+    let (head, rest) = bytes.split_at_checked(len).ok_or(Fault::Malformed(Malformed("more bytes")))?;
+    *bytes = rest;
+    Ok(head)
+}
+
+/// Reads a length in LEB128.
+fn leb128(bytes: &mut &[u8]) -> Result<usize, Fault> {
+    let mut value = 0;
+    for shift in (0..63).step_by(7) {
+        let byte = *take(bytes, 1)?.first().unwrap_or(&0);
+        value |= usize::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Ok(value);
+        }
+    }
+    Err(Fault::Malformed(Malformed("a length")))
+}
+
+/// Writes a length in LEB128.
+#[inline]
+pub(crate) fn push_leb128(mut value: usize, data: &mut Vec<u8>) {
+    while value >= 0x80 {
+        data.push((value as u8) | 0x80);
+        value >>= 7;
+    }
+    data.push(value as u8);
+}
+
+/// Where the first `rows` strings end.
+fn string_end(data: &[u8], rows: usize) -> usize {
+    let mut rest = data;
+    for _ in 0..rows {
+        let Ok(len) = leb128(&mut rest) else { break };
+        rest = rest.get(len..).unwrap_or_default();
+    }
+    data.len() - rest.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(source: SourceType, column_type: ColumnType) -> ColumnBuffer {
+        ColumnBuffer::new(&source, &column_type, Ranges::default()).unwrap()
+    }
+
+    #[test]
+    fn nullable_values_and_their_nulls() {
+        let mut numbers = column(SourceType::Int4, ColumnType::nullable(ValueType::Int32));
+        numbers.append(Field::Text(b"-2")).unwrap();
+        numbers.append(Field::Null).unwrap();
+        numbers.append(Field::Binary(&[0, 0, 1, 0])).unwrap();
+        assert_eq!(numbers.parts(), [&[0, 1, 0][..], &[254, 255, 255, 255, 0, 0, 0, 0, 0, 1, 0, 0]]);
+        numbers.undo();
+        assert_eq!(numbers.rows(), 2);
+    }
+
+    #[test]
+    fn a_fault_leaves_the_column_as_it_was() {
+        let mut required = column(SourceType::Int4, ColumnType::required(ValueType::Int32));
+        assert_eq!(required.append(Field::Null), Err(Fault::Null));
+        assert!(matches!(required.append(Field::Text(b"x")), Err(Fault::Malformed(_))));
+        assert_eq!(required.append(Field::Unchanged), Err(Fault::Unchanged));
+        assert_eq!((required.rows(), required.parts()), (0, vec![&[][..]]));
+    }
+
+    #[test]
+    fn arrays_of_strings_undo_their_elements() {
+        let element = ColumnType::nullable(ValueType::String);
+        let mut tags = column(
+            SourceType::Array(Box::new(SourceType::String)),
+            ColumnType::required(ValueType::Array(Box::new(element))),
+        );
+        tags.append(Field::Text(b"{a,NULL}")).unwrap();
+        tags.append(Field::Null).unwrap();
+        assert_eq!(tags.append(Field::Text(b"{b,{c}}")), Err(Fault::Nested));
+        tags.append(Field::Text(b"{dd}")).unwrap();
+        tags.undo();
+        let ends: Vec<u8> = [2u64, 2].iter().flat_map(|end| end.to_le_bytes()).collect();
+        assert_eq!(tags.parts(), [&ends[..], &[0, 1], &[1, b'a', 0]]);
+    }
+
+    #[test]
+    fn what_clickhouse_cannot_hold_is_null_and_counted() {
+        let mut dates = column(SourceType::Date, ColumnType::nullable(ValueType::Date32));
+        dates.append(Field::Text(b"infinity")).unwrap();
+        dates.append(Field::Text(b"9999-12-31 BC")).unwrap();
+        dates.append(Field::Text(b"2000-01-01")).unwrap();
+        assert_eq!((dates.policy_nulls(), dates.parts()[0]), (2, &[1, 1, 0][..]));
+    }
+
+    #[test]
+    fn reads_back_what_clickhouse_sends() {
+        let mut names = column(SourceType::String, ColumnType::nullable(ValueType::String));
+        let mut bytes: &[u8] = &[0, 2, b'a', b'b', 1, 0, 0];
+        for _ in 0..3 {
+            names.append_row_binary(&mut bytes).unwrap();
+        }
+        assert_eq!((bytes.len(), names.parts()), (0, vec![&[0, 1, 0][..], &[2, b'a', b'b', 0, 0]]));
+    }
+}

@@ -1,0 +1,352 @@
+//! A table's rows on their way: a buffer a column, with version and deletion mark.
+
+use super::column::{ColumnBuffer, Fault};
+use super::{ColumnType, Ranges};
+use crate::change::{Field, SourceType, Version};
+use std::sync::Arc;
+
+/// What a batch of a table looks like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// The source table's id.
+    pub relation: u32,
+    /// The table at the destination.
+    pub target: String,
+    /// Its columns, in the order of the buffers.
+    pub columns: Vec<LayoutColumn>,
+    /// Indexes into `columns` of the sorting key, which tells rows apart.
+    pub key: Vec<usize>,
+    /// Name of the version column.
+    pub version_column: String,
+    /// Name of the column that marks a deleted row; where absent, rows are kept each for itself, by version and ordinal.
+    pub deleted_column: Option<String>,
+    /// What dates and times the destination can hold.
+    pub ranges: Ranges,
+}
+
+/// A column of a [`Layout`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayoutColumn {
+    /// Its name.
+    pub name: String,
+    /// What it holds at the source.
+    pub source: SourceType,
+    /// What it is stored as.
+    pub column_type: ColumnType,
+    /// What a row holds that is older than the column, as text.
+    pub missing: Option<String>,
+}
+
+/// Where the fields of a row go: for each field the column's index, and the columns that no field fills.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RowMap {
+    /// For each field of the row: the index of its column, or none where it is not stored.
+    pub fields: Vec<Option<usize>>,
+    /// Columns without a field: they get what older rows hold.
+    pub absent: Vec<usize>,
+}
+
+impl RowMap {
+    /// The map of rows whose fields have these names, in this order.
+    pub fn by_name<'a>(layout: &Layout, names: impl Iterator<Item = &'a str>) -> Self {
+        let fields: Vec<Option<usize>> =
+            names.map(|name| layout.columns.iter().position(|column| column.name == name)).collect();
+        let absent = (0..layout.columns.len()).filter(|index| !fields.contains(&Some(*index))).collect();
+        Self { fields, absent }
+    }
+}
+
+/// Which value could not be appended, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowFault {
+    /// Index of the column in the layout.
+    pub column: usize,
+    /// Why.
+    pub fault: Fault,
+}
+
+/// Rows of one table.
+#[derive(Debug)]
+pub struct TableBatch {
+    layout: Arc<Layout>,
+    columns: Vec<ColumnBuffer>,
+    versions: Vec<u8>,
+    deleted: Vec<u8>,
+    ordinals: Vec<u8>,
+    last_version: Option<Version>,
+    ordinal: u64,
+    rows: usize,
+    bytes: usize,
+}
+
+impl TableBatch {
+    /// An empty batch. `None` where the layout asks for a conversion that does not exist.
+    pub fn new(layout: Arc<Layout>) -> Option<Self> {
+        let columns = layout
+            .columns
+            .iter()
+            .map(|column| ColumnBuffer::new(&column.source, &column.column_type, layout.ranges))
+            .collect::<Option<Vec<_>>>()?;
+        Some(Self {
+            layout,
+            columns,
+            versions: Vec::new(),
+            deleted: Vec::new(),
+            ordinals: Vec::new(),
+            last_version: None,
+            ordinal: 0,
+            rows: 0,
+            bytes: 0,
+        })
+    }
+
+    /// What it looks like.
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    /// Rows so far, tombstones included.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Bytes that wait in it.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The buffers, in the layout's order.
+    pub fn columns(&self) -> &[ColumnBuffer] {
+        &self.columns
+    }
+
+    /// The version column's bytes.
+    pub fn versions(&self) -> &[u8] {
+        &self.versions
+    }
+
+    /// The deletion marks' bytes.
+    pub fn deleted(&self) -> &[u8] {
+        &self.deleted
+    }
+
+    /// The ordinals' bytes: places among the rows that share a version.
+    pub fn ordinals(&self) -> &[u8] {
+        &self.ordinals
+    }
+
+    /// Appends a row.
+    ///
+    /// # Errors
+    /// [`RowFault`]; the batch is then as it was.
+    #[inline]
+    pub fn push<'a>(
+        &mut self,
+        map: &RowMap,
+        fields: impl Iterator<Item = Field<'a>>,
+        version: Version,
+    ) -> Result<(), RowFault> {
+        match self.append_fields(map, fields) {
+            Ok(bytes) => {
+                self.finish_row(version, 0, bytes);
+                Ok(())
+            }
+            Err(fault) => {
+                self.undo_columns();
+                Err(fault)
+            }
+        }
+    }
+
+    /// Appends a tombstone: the key of an old row, defaults in the other columns.
+    ///
+    /// # Errors
+    /// [`RowFault`] where the key is not in the fields; the batch is then as it was.
+    pub fn push_tombstone<'a>(
+        &mut self,
+        map: &RowMap,
+        fields: impl Iterator<Item = Field<'a>>,
+        version: Version,
+    ) -> Result<(), RowFault> {
+        let mut bytes = 0;
+        let layout = Arc::clone(&self.layout);
+        for (place, field) in map.fields.iter().zip(fields) {
+            let Some(index) = *place else { continue };
+            if !layout.key.contains(&index) {
+                continue;
+            }
+            let Some(column) = self.columns.get_mut(index) else { continue };
+            if let Err(fault) = column.append(field) {
+                self.undo_columns();
+                return Err(RowFault { column: index, fault });
+            }
+            bytes += width(field);
+        }
+        if let Some(&missing) =
+            layout.key.iter().find(|&&index| self.columns.get(index).is_some_and(|column| column.rows() == self.rows))
+        {
+            self.undo_columns();
+            return Err(RowFault { column: missing, fault: Fault::Unchanged });
+        }
+        for column in self.columns.iter_mut().filter(|column| column.rows() == self.rows) {
+            column.append_default();
+        }
+        self.finish_row(version, 1, bytes);
+        Ok(())
+    }
+
+    /// Appends a row whose gaps are filled from `fills`: RowBinary values of the named columns, in their order.
+    ///
+    /// # Errors
+    /// [`RowFault`]; the batch is then as it was.
+    pub fn push_filled<'a>(
+        &mut self,
+        map: &RowMap,
+        fields: impl Iterator<Item = Field<'a>>,
+        fills: &mut dyn FnMut(usize, &mut ColumnBuffer) -> Result<(), Fault>,
+        version: Version,
+    ) -> Result<(), RowFault> {
+        let mut bytes = 0;
+        for (place, field) in map.fields.iter().zip(fields) {
+            let Some(index) = *place else { continue };
+            let Some(column) = self.columns.get_mut(index) else { continue };
+            let appended =
+                if field == Field::Unchanged { fills(index, column) } else { column.append(field) };
+            if let Err(fault) = appended {
+                self.undo_columns();
+                return Err(RowFault { column: index, fault });
+            }
+            bytes += width(field);
+        }
+        if let Err(fault) = self.append_absent(map) {
+            self.undo_columns();
+            return Err(fault);
+        }
+        self.finish_row(version, 0, bytes);
+        Ok(())
+    }
+
+    #[inline]
+    fn append_fields<'a>(
+        &mut self,
+        map: &RowMap,
+        fields: impl Iterator<Item = Field<'a>>,
+    ) -> Result<usize, RowFault> {
+        let mut bytes = 0;
+        for (place, field) in map.fields.iter().zip(fields) {
+            let Some(index) = *place else { continue };
+            if let Some(column) = self.columns.get_mut(index) {
+                column.append(field).map_err(|fault| RowFault { column: index, fault })?;
+                bytes += width(field);
+            }
+        }
+        if !map.absent.is_empty() {
+            self.append_absent(map)?;
+        }
+        Ok(bytes)
+    }
+
+    /// Rows older than a column hold what Postgres answers for them, always written out.
+    fn append_absent(&mut self, map: &RowMap) -> Result<(), RowFault> {
+        for &index in &map.absent {
+            let missing = self.layout.columns.get(index).and_then(|column| column.missing.as_deref());
+            let field = missing.map_or(Field::Null, |text| Field::Text(text.as_bytes()));
+            if let Some(column) = self.columns.get_mut(index) {
+                column.append(field).map_err(|fault| RowFault { column: index, fault })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn undo_columns(&mut self) {
+        for column in self.columns.iter_mut().filter(|column| column.rows() > self.rows) {
+            column.undo();
+        }
+    }
+
+    #[inline]
+    fn finish_row(&mut self, version: Version, deleted: u8, bytes: usize) {
+        self.versions.extend_from_slice(&version.0.to_le_bytes());
+        self.deleted.push(deleted);
+        if self.layout.deleted_column.is_none() {
+            self.ordinal = if self.last_version == Some(version) { self.ordinal + 1 } else { 0 };
+            self.last_version = Some(version);
+            self.ordinals.extend_from_slice(&self.ordinal.to_le_bytes());
+        }
+        self.rows += 1;
+        self.bytes += bytes + 17;
+    }
+
+    /// Values stored as NULL because ClickHouse can't hold them, by column name.
+    pub fn policy_nulls(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.layout
+            .columns
+            .iter()
+            .zip(&self.columns)
+            .map(|(column, buffer)| (column.name.as_str(), buffer.policy_nulls()))
+            .filter(|(_, count)| *count > 0)
+    }
+}
+
+#[inline]
+fn width(field: Field<'_>) -> usize {
+    match field {
+        Field::Null | Field::Unchanged => 1,
+        Field::Text(bytes) | Field::Binary(bytes) => bytes.len() + 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::ValueType;
+    use crate::change::Lsn;
+
+    fn layout() -> Arc<Layout> {
+        let column = |name: &str, source, column_type, missing: Option<&str>| LayoutColumn {
+            name: name.into(),
+            source,
+            column_type,
+            missing: missing.map(str::to_owned),
+        };
+        Arc::new(Layout {
+            relation: 1,
+            target: "t".into(),
+            columns: vec![
+                column("id", SourceType::Int4, ColumnType::required(ValueType::Int32), None),
+                column("name", SourceType::String, ColumnType::required(ValueType::String), None),
+                column("late", SourceType::Int4, ColumnType::nullable(ValueType::Int32), Some("7")),
+            ],
+            key: vec![0],
+            version_column: "_version".into(),
+            deleted_column: Some("_deleted".into()),
+            ranges: Ranges::default(),
+        })
+    }
+
+    #[test]
+    fn rows_tombstones_and_columns_that_came_later() {
+        let layout = layout();
+        let mut batch = TableBatch::new(Arc::clone(&layout)).unwrap();
+        let map = RowMap::by_name(&layout, ["id", "other", "name"].into_iter());
+        let version = Version::new(Lsn(2), Lsn(1));
+        batch.push(&map, [Field::Text(b"1"), Field::Null, Field::Text(b"x")].into_iter(), version).unwrap();
+        batch.push_tombstone(&map, [Field::Text(b"1"), Field::Null, Field::Null].into_iter(), version).unwrap();
+        assert_eq!((batch.rows(), batch.deleted()), (2, &[0, 1][..]));
+        assert_eq!(batch.columns()[1].parts(), [&[1, b'x', 0][..]]);
+        assert_eq!(batch.columns()[2].parts(), [&[0, 0][..], &[7, 0, 0, 0, 0, 0, 0, 0]]);
+    }
+
+    #[test]
+    fn a_bad_row_leaves_no_trace() {
+        let layout = layout();
+        let mut batch = TableBatch::new(Arc::clone(&layout)).unwrap();
+        let map = RowMap::by_name(&layout, ["id", "name", "late"].into_iter());
+        let row = [Field::Text(b"1"), Field::Unchanged, Field::Null];
+        let fault = batch.push(&map, row.into_iter(), Version::SNAPSHOT).unwrap_err();
+        assert_eq!(fault, RowFault { column: 1, fault: Fault::Unchanged });
+        let fault = batch.push_tombstone(&map, [Field::Null].into_iter(), Version::SNAPSHOT).unwrap_err();
+        assert_eq!(fault.column, 0);
+        assert!(batch.rows() == 0 && batch.columns().iter().all(|column| column.rows() == 0));
+    }
+}
