@@ -21,7 +21,15 @@ pub mod batch;
 
 pub mod server;
 
+pub mod flow;
+
+pub mod source;
+
 pub mod sink;
+
+pub mod checkpoint;
+
+pub mod sync;
 
 pub mod seed;
 

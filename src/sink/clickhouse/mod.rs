@@ -1,12 +1,15 @@
 //! ClickHouse as the destination: how tables are stored there.
 
 pub mod ddl;
+mod encode;
+mod insert;
 mod plan;
 mod ranges;
 mod shape;
 mod types;
 
+pub use insert::ClickHouseSink;
 pub use plan::{ColumnPlan, ORDINAL_COLUMN, TablePlan, left_out, plan_table, target_name};
-pub use ranges::{Ranges, ranges};
+pub use ranges::ranges;
 pub use shape::{ColumnShape, TableShape, written_out};
 pub use types::{Loss, supported};

@@ -1,5 +1,6 @@
 //! Which dates and times a server can hold.
 
+use crate::batch::Ranges;
 use crate::error::{Error, Kind, Result};
 use crate::server::clickhouse::Server;
 
@@ -11,22 +12,11 @@ const WIDE: (i32, i32) = (-719_162, 2_932_896);
 /// 1900-01-01 to 2299-12-31: what all servers hold that pipectl knows; beyond it older ones show another date.
 const NARROW: (i32, i32) = (-25_567, 120_529);
 
-/// The first and last date and time that a server shows as they were stored; others are stored as NULL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ranges {
-    /// Days since 1970-01-01, for `Date32`.
-    pub date_days: (i32, i32),
-    /// Microseconds since 1970-01-01 UTC, for `DateTime64`.
-    pub datetime_micros: (i64, i64),
-}
-
-impl Ranges {
-    fn new(wide_dates: bool, wide_times: bool) -> Self {
-        let (first, last) = if wide_times { WIDE } else { NARROW };
-        Self {
-            date_days: if wide_dates { WIDE } else { NARROW },
-            datetime_micros: (i64::from(first) * MICROSECONDS_A_DAY, (i64::from(last) + 1) * MICROSECONDS_A_DAY - 1),
-        }
+fn held(wide_dates: bool, wide_times: bool) -> Ranges {
+    let (first, last) = if wide_times { WIDE } else { NARROW };
+    Ranges {
+        date_days: if wide_dates { WIDE } else { NARROW },
+        datetime_micros: (i64::from(first) * MICROSECONDS_A_DAY, (i64::from(last) + 1) * MICROSECONDS_A_DAY - 1),
     }
 }
 
@@ -38,7 +28,7 @@ pub async fn ranges(server: &Server) -> Result<Ranges> {
     let rows = server.rows(PROBE, &[]).await?;
     let yes = |column: &str| rows.first().and_then(|row| row.get(column)?.as_u64()).map(|value| value == 1);
     match (yes("wide_dates"), yes("wide_times")) {
-        (Some(wide_dates), Some(wide_times)) => Ok(Ranges::new(wide_dates, wide_times)),
+        (Some(wide_dates), Some(wide_times)) => Ok(held(wide_dates, wide_times)),
         _ => Err(Error::new(Kind::Destination, "could not find out which dates ClickHouse holds")),
     }
 }
@@ -49,9 +39,9 @@ mod tests {
 
     #[test]
     fn the_last_microsecond_of_the_last_day_is_in_range() {
-        let wide = Ranges::new(true, true);
+        let wide = held(true, true);
         assert_eq!(wide.datetime_micros, (-62_135_596_800_000_000, 253_402_300_799_999_999));
-        let narrow = Ranges::new(false, false);
+        let narrow = held(false, false);
         assert_eq!(narrow.datetime_micros, (-2_208_988_800_000_000, 10_413_791_999_999_999));
     }
 }

@@ -1,0 +1,182 @@
+//! What must survive a restart, in ClickHouse beside the data: a backup restores both.
+//!
+//! One table, `pipectl_state`, of names and JSON values, into which rows are only ever inserted; the newest of each name counts. A
+//! position is written after the data that it covers, so that it may be behind the data, never ahead.
+
+mod record;
+
+pub use record::{CheckpointRecord, PipelineRecord, RangeRecord, TablePhase, TableRecord};
+
+use crate::change::{Position, Version};
+use crate::error::{Error, Kind, Result};
+use crate::flow::CheckpointStore;
+use crate::server::clickhouse::Server;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+
+const CREATE: &str = include_str!("../../sql/clickhouse/create_state.sql");
+const READ: &str = include_str!("../../sql/clickhouse/read_state.sql");
+const WRITE: &str = include_str!("../../sql/clickhouse/write_state.sql");
+const EXISTS: &str = include_str!("../../sql/clickhouse/state_exists.sql");
+
+/// The pipeline's state in ClickHouse.
+#[derive(Debug, Clone)]
+pub struct StateStore {
+    server: Server,
+    database: String,
+    pipeline: String,
+    slot: String,
+    sequence: u64,
+}
+
+/// The state as it was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    /// The pipeline's slot and snapshot; absent before the first start.
+    pub pipeline: Option<PipelineRecord>,
+    /// How far the destination is complete.
+    pub checkpoint: Option<CheckpointRecord>,
+    /// Each table by its id at the source.
+    pub tables: BTreeMap<u32, TableRecord>,
+    /// Ranges of the first snapshot that are stored, by table id and number.
+    pub ranges: BTreeMap<(u32, u32), RangeRecord>,
+}
+
+impl StateStore {
+    /// The state of a pipeline and slot; nothing is sent yet.
+    pub fn new(server: Server, database: &str, pipeline: &str, slot: &str) -> Self {
+        Self {
+            server,
+            database: database.to_owned(),
+            pipeline: pipeline.to_owned(),
+            slot: slot.to_owned(),
+            sequence: 0,
+        }
+    }
+
+    /// Makes the state's table where it is missing.
+    ///
+    /// # Errors
+    /// What ClickHouse answers.
+    pub async fn create(&self) -> Result<()> {
+        self.server
+            .execute(CREATE, &[("database", &self.database)])
+            .await
+            .map_err(|error| error.during("could not create the state's table"))
+    }
+
+    /// Reads the state; empty where there is none. The store writes on behind what it read.
+    ///
+    /// # Errors
+    /// What ClickHouse answers; [`Kind::Destination`] for a record that a later version wrote.
+    pub async fn load(&mut self) -> Result<State> {
+        let found = self.server.rows(EXISTS, &[("database", &self.database)]).await?;
+        if found.first().and_then(|row| row.get("found")).and_then(serde_json::Value::as_str) != Some("1") {
+            return Ok(State::default());
+        }
+        let parameters = [
+            ("database", self.database.as_str()),
+            ("pipeline", self.pipeline.as_str()),
+            ("transport", "postgres"),
+            ("slot", self.slot.as_str()),
+        ];
+        let rows = self
+            .server
+            .rows(READ, &parameters)
+            .await
+            .map_err(|error| error.during("could not read the pipeline's state"))?;
+        let mut state = State::default();
+        for row in &rows {
+            let text = |name: &str| row.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
+            self.sequence = self.sequence.max(text("last").parse().unwrap_or(0));
+            match text("kind") {
+                "pipeline" => state.pipeline = parse(text("newest"))?,
+                "checkpoint" => state.checkpoint = parse(text("newest"))?,
+                "table" => {
+                    if let (Ok(id), Some(record)) = (text("name").parse(), parse(text("newest"))?) {
+                        state.tables.insert(id, record);
+                    }
+                }
+                "range" => {
+                    let record = parse::<RangeRecord>(text("newest"))?;
+                    let id = text("name").split_once(':').and_then(|(id, no)| Some((id.parse().ok()?, no.parse().ok()?)));
+                    if let (Some(id), Some(record)) = (id, record) {
+                        state.ranges.insert(id, record);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(state)
+    }
+
+    async fn write(&mut self, kind: &str, name: &str, value: String) -> Result<()> {
+        self.sequence += 1;
+        let sequence = self.sequence.to_string();
+        let parameters = [
+            ("database", self.database.as_str()),
+            ("pipeline", self.pipeline.as_str()),
+            ("transport", "postgres"),
+            ("slot", self.slot.as_str()),
+            ("kind", kind),
+            ("name", name),
+            ("value", value.as_str()),
+            ("sequence", sequence.as_str()),
+        ];
+        self.server
+            .execute(WRITE, &parameters)
+            .await
+            .map_err(|error| error.during("could not store the pipeline's state"))
+    }
+
+    /// Stores the pipeline's record.
+    ///
+    /// # Errors
+    /// What ClickHouse answers.
+    pub async fn save_pipeline(&mut self, record: &PipelineRecord) -> Result<()> {
+        self.write("pipeline", "", render(record)?).await
+    }
+
+    /// Stores a table's record.
+    ///
+    /// # Errors
+    /// What ClickHouse answers.
+    pub async fn save_table(&mut self, relation: u32, record: &TableRecord) -> Result<()> {
+        self.write("table", &relation.to_string(), render(record)?).await
+    }
+
+    /// Stores that a range of a first snapshot is stored.
+    ///
+    /// # Errors
+    /// What ClickHouse answers.
+    pub async fn save_range(&mut self, relation: u32, number: u32, record: &RangeRecord) -> Result<()> {
+        self.write("range", &format!("{relation}:{number}"), render(record)?).await
+    }
+}
+
+impl CheckpointStore for StateStore {
+    async fn save(&mut self, position: Position) -> Result<()> {
+        self.write("checkpoint", "", render(&CheckpointRecord::from(position))?).await
+    }
+
+    async fn park(&mut self, relation: u32, reason: &str, since: Version) -> Result<()> {
+        let mut record = self.load().await?.tables.remove(&relation).unwrap_or_default();
+        record.phase = TablePhase::Parked;
+        record.reason = Some(reason.to_owned());
+        record.since = Some(since.transaction().to_string());
+        self.save_table(relation, &record).await
+    }
+}
+
+fn render(record: &impl Serialize) -> Result<String> {
+    serde_json::to_string(record).map_err(|error| Error::new(Kind::Unexpected, "could not write a record").because(error))
+}
+
+fn parse<T: DeserializeOwned>(text: &str) -> Result<Option<T>> {
+    serde_json::from_str(text).map(Some).map_err(|error| {
+        Error::new(Kind::Destination, "could not read a record of the pipeline's state")
+            .because(error)
+            .hint("a later version of pipectl may have written it: use that version")
+    })
+}

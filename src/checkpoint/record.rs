@@ -1,0 +1,129 @@
+//! The records of the state, as JSON. Fields are only ever added, with a default, so that an older record reads on.
+
+use crate::change::{Lsn, Position};
+use serde::{Deserialize, Serialize};
+
+/// The version that new records carry.
+const VERSION: u32 = 1;
+
+fn version() -> u32 {
+    VERSION
+}
+
+/// A pipeline's slot and where it began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipelineRecord {
+    /// Version of the record.
+    #[serde(default = "version")]
+    pub version: u32,
+    /// The server's system identifier.
+    pub system_identifier: String,
+    /// Its timeline when the record was written.
+    pub timeline: u32,
+    /// The slot's consistent point; absent between the intention to make the slot and its making.
+    #[serde(default)]
+    pub consistent_point: Option<String>,
+    /// Whether the first snapshot is complete.
+    #[serde(default)]
+    pub snapshot_done: bool,
+    /// Whether pipectl made the publication, and so may change it.
+    #[serde(default)]
+    pub owns_publication: bool,
+}
+
+impl PipelineRecord {
+    /// The record of a pipeline that is about to make its slot.
+    pub fn intended(system_identifier: String, timeline: u32, owns_publication: bool) -> Self {
+        Self {
+            version: VERSION,
+            system_identifier,
+            timeline,
+            consistent_point: None,
+            snapshot_done: false,
+            owns_publication,
+        }
+    }
+}
+
+/// How far the destination is complete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointRecord {
+    /// Version of the record.
+    #[serde(default = "version")]
+    pub version: u32,
+    /// LSN of the last transaction's commit record.
+    pub commit: String,
+    /// First byte after it.
+    pub end: String,
+    /// The transaction's id, without the epoch.
+    #[serde(default)]
+    pub xid: u32,
+}
+
+impl From<Position> for CheckpointRecord {
+    fn from(position: Position) -> Self {
+        Self {
+            version: VERSION,
+            commit: position.commit.to_string(),
+            end: position.end.to_string(),
+            xid: position.xid,
+        }
+    }
+}
+
+impl CheckpointRecord {
+    /// The position; the beginning of all where the record cannot be read.
+    pub fn position(&self) -> Position {
+        let lsn = |text: &str| text.parse().unwrap_or(Lsn::ZERO);
+        Position { commit: lsn(&self.commit), end: lsn(&self.end), xid: self.xid }
+    }
+}
+
+/// Where a table stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TablePhase {
+    /// Its first copy is under way.
+    #[default]
+    Copying,
+    /// It follows the stream.
+    Ready,
+    /// It is left behind until it is copied again.
+    Parked,
+}
+
+/// A table's state.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TableRecord {
+    /// Its name at the source, `schema.table`.
+    pub source: String,
+    /// Its name at the destination.
+    pub target: String,
+    /// Where it stands.
+    #[serde(default)]
+    pub phase: TablePhase,
+    /// Why it is parked.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// The first commit that is missing while it is parked.
+    #[serde(default)]
+    pub since: Option<String>,
+    /// Rows of its last copy.
+    #[serde(default)]
+    pub copied_rows: u64,
+}
+
+/// A range of a table that is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RangeRecord {
+    /// `pg_relation_filenode` of the heap that was read: after a rewrite the range means other rows.
+    pub filenode: u32,
+    /// The heap's id: the table itself, or a partition.
+    pub heap: u32,
+    /// First block.
+    pub first: u32,
+    /// Block after the last one; absent for the last range, which is open.
+    pub end: Option<u32>,
+    /// Rows that were stored.
+    pub rows: u64,
+}

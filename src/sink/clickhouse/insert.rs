@@ -1,0 +1,183 @@
+//! Stores batches in ClickHouse.
+//!
+//! `async_insert` is off, since an acknowledgement that comes before the data is stored is worth nothing (it is on by default in 26.x);
+//! `wait_end_of_query` keeps an error from coming after the status line; blocks of many partitions are allowed; and no block is taken for a
+//! repetition of another one, since a row's version alone decides that.
+
+use super::encode::{encode, insert_statement};
+use crate::batch::{ColumnBuffer, Layout, TableBatch};
+use crate::change::Version;
+use crate::error::{Error, Kind, Result};
+use crate::flow::{Newest, Sink};
+use crate::server::clickhouse::{Server, quote_ident, server_error};
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+const SETTINGS: [(&str, &str); 6] = [
+    ("async_insert", "0"),
+    ("wait_end_of_query", "1"),
+    ("insert_deduplicate", "0"),
+    ("throw_on_max_partitions_per_insert_block", "0"),
+    ("input_format_null_as_default", "0"),
+    ("insert_null_as_default", "0"),
+];
+const SEND_TIMEOUT: Duration = Duration::from_secs(60);
+const END_TIMEOUT: Duration = Duration::from_secs(600);
+/// Hexadecimal digits of keys that one query carries: a URL may have 1 MiB.
+const KEYS_A_QUERY: usize = 200_000;
+
+/// ClickHouse as a [`Sink`].
+#[derive(Debug, Clone)]
+pub struct ClickHouseSink {
+    server: Server,
+    database: String,
+}
+
+impl ClickHouseSink {
+    /// A sink into a database.
+    pub fn new(server: Server, database: impl Into<String>) -> Self {
+        Self { server, database: database.into() }
+    }
+
+    fn table(&self, layout: &Layout) -> String {
+        format!("{}.{}", quote_ident(&self.database), quote_ident(&layout.target))
+    }
+}
+
+impl Sink for ClickHouseSink {
+    async fn insert(&self, batch: &TableBatch) -> Result<()> {
+        if batch.rows() == 0 {
+            return Ok(());
+        }
+        let target = &batch.layout().target;
+        let failed = |error| server_error(&format!("could not insert into \"{target}\""), error);
+        let mut insert = self
+            .server
+            .client()
+            .insert_formatted_with(insert_statement(&self.database, batch.layout()))
+            .with_timeouts(Some(SEND_TIMEOUT), Some(END_TIMEOUT));
+        for (name, value) in SETTINGS {
+            insert = insert.with_setting(name, value);
+        }
+        // Compression takes milliseconds a megabyte; other tasks of this thread go on elsewhere meanwhile.
+        let frames = tokio::task::block_in_place(|| encode(batch)).map_err(failed)?;
+        for frame in frames {
+            insert.send_compressed(frame).await.map_err(failed)?;
+        }
+        insert.end().await.map_err(failed)
+    }
+
+    async fn truncate(&self, layout: &Layout, version: Version) -> Result<()> {
+        let Some(deleted) = &layout.deleted_column else {
+            // Rows without a key are a log of inserts: what was inserted stays.
+            return Ok(());
+        };
+        let columns: Vec<String> = layout.columns.iter().map(|column| quote_ident(&column.name)).collect();
+        let (columns, table) = (columns.join(", "), self.table(layout));
+        let (version_column, deleted) = (quote_ident(&layout.version_column), quote_ident(deleted));
+        let sql = format!(
+            "INSERT INTO {table} ({columns}, {version_column}, {deleted}) \
+             SELECT {columns}, {{version:UInt128}}, 1 FROM {table} FINAL WHERE {version_column} < {{version:UInt128}} \
+             SETTINGS async_insert = 0, throw_on_max_partitions_per_insert_block = 0, insert_deduplicate = 0"
+        );
+        self.server
+            .execute(&sql, &[("version", &version.0.to_string())])
+            .await
+            .map_err(|error| error.during(format!("could not empty \"{}\"", layout.target)))
+    }
+
+    async fn newest(
+        &self,
+        layout: &Layout,
+        columns: &[usize],
+        keys: &[Vec<u8>],
+    ) -> Result<HashMap<Vec<u8>, Newest>> {
+        let mut found = HashMap::new();
+        let mut hex = String::new();
+        for (index, key) in keys.iter().enumerate() {
+            for byte in key {
+                write!(hex, "{byte:02x}").map_err(|error| Error::new(Kind::Unexpected, "could not write").because(error))?;
+            }
+            if hex.len() >= KEYS_A_QUERY || index + 1 == keys.len() {
+                self.newest_of(layout, columns, &hex, &mut found).await?;
+                hex.clear();
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl ClickHouseSink {
+    async fn newest_of(
+        &self,
+        layout: &Layout,
+        columns: &[usize],
+        keys: &str,
+        found: &mut HashMap<Vec<u8>, Newest>,
+    ) -> Result<()> {
+        let named = |index: &usize| layout.columns.get(*index).map(|column| quote_ident(&column.name));
+        let key_names: Vec<String> = layout.key.iter().filter_map(named).collect();
+        let value_names: Vec<String> = columns.iter().filter_map(named).collect();
+        let structure: Vec<String> = layout
+            .key
+            .iter()
+            .filter_map(|index| layout.columns.get(*index))
+            .enumerate()
+            .map(|(place, column)| format!("k{place} {}", column.column_type))
+            .collect();
+        let (version, key_list) = (quote_ident(&layout.version_column), key_names.join(", "));
+        let deleted = quote_ident(layout.deleted_column.as_deref().unwrap_or_default());
+        let mut selected = key_names.clone();
+        selected.extend([version.clone(), deleted]);
+        selected.extend(value_names);
+        let sql = format!(
+            "SELECT {} FROM {} WHERE ({key_list}) IN (SELECT * FROM format(RowBinary, {{structure:String}}, unhex({{keys:String}}))) \
+             ORDER BY {version} DESC LIMIT 1 BY {key_list}",
+            selected.join(", "),
+            self.table(layout),
+        );
+        let parameters = [("structure", structure.join(", ")), ("keys", keys.to_owned())];
+        let parameters: Vec<(&str, &str)> = parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let bytes = self
+            .server
+            .bytes(&sql, &parameters, "RowBinary")
+            .await
+            .map_err(|error| error.during(format!("could not read rows of \"{}\" back", layout.target)))?;
+        read_newest(layout, columns, &bytes, found)
+            .ok_or_else(|| Error::new(Kind::Destination, format!("could not read rows of \"{}\" back", layout.target)))
+    }
+}
+
+/// Splits rows of RowBinary by reading each value into a column of its type.
+fn read_newest(
+    layout: &Layout,
+    columns: &[usize],
+    bytes: &[u8],
+    found: &mut HashMap<Vec<u8>, Newest>,
+) -> Option<()> {
+    let buffer = |index: &usize| {
+        let column = layout.columns.get(*index)?;
+        ColumnBuffer::new(&column.source, &column.column_type, layout.ranges)
+    };
+    let mut keys: Vec<ColumnBuffer> = layout.key.iter().map(buffer).collect::<Option<_>>()?;
+    let mut values: Vec<ColumnBuffer> = columns.iter().map(buffer).collect::<Option<_>>()?;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let start = rest;
+        for key in &mut keys {
+            key.append_row_binary(&mut rest).ok()?;
+        }
+        let key = start.get(..start.len() - rest.len())?.to_vec();
+        let (version, tail) = rest.split_first_chunk::<16>()?;
+        let (deleted, tail) = tail.split_first()?;
+        rest = tail;
+        let start = rest;
+        for value in &mut values {
+            value.append_row_binary(&mut rest).ok()?;
+        }
+        let values = start.get(..start.len() - rest.len())?.to_vec();
+        found.insert(key, Newest { version: Version(u128::from_le_bytes(*version)), deleted: *deleted == 1, values });
+    }
+    Some(())
+}

@@ -1,0 +1,11 @@
+//! Postgres as the source: the slot, the first copy, the stream of changes.
+
+mod copy;
+mod refetch;
+mod slot;
+mod stream;
+
+pub use copy::{CopyReader, CopySession, HeapRange, plan_ranges};
+pub use refetch::PostgresRefetch;
+pub use slot::{CreatedSlot, ReplicationServer, SlotState, Waiting, create_slot, identify, slot_state};
+pub use stream::PostgresStream;

@@ -1,0 +1,186 @@
+//! Making a replication slot, and asking after one.
+//!
+//! A slot is made on a replication session that stays silent afterwards: the snapshot it exports lives until that session's next command
+//! (<https://www.postgresql.org/docs/current/protocol-replication.html>). The making waits for every running write transaction.
+
+use super::stream::session_error;
+use crate::change::Lsn;
+use crate::config::PostgresSettings;
+use crate::error::{Error, Kind, Result};
+use crate::server::postgres::{connect, quote_ident, replication_config, server_error};
+use pgwire_replication::{IdentifySystem, ReplicationClient};
+use std::time::{Duration, Instant};
+
+const SLOT_STATE: &str = include_str!("../../../sql/postgres/slot_state.sql");
+const BLOCKERS: &str = include_str!("../../../sql/postgres/slot_blockers.sql");
+const TELL_AFTER: Duration = Duration::from_secs(10);
+
+/// Which server it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplicationServer {
+    /// The cluster's system identifier.
+    pub system_identifier: String,
+    /// Its timeline.
+    pub timeline: u32,
+    /// Where its log ends.
+    pub flushed: Lsn,
+}
+
+impl From<IdentifySystem> for ReplicationServer {
+    fn from(identity: IdentifySystem) -> Self {
+        Self {
+            system_identifier: identity.system_id,
+            timeline: identity.timeline,
+            flushed: Lsn(identity.xlogpos.as_u64()),
+        }
+    }
+}
+
+/// A slot that was made; its snapshot lives as long as this does.
+pub struct CreatedSlot {
+    /// Where its stream begins.
+    pub consistent_point: Lsn,
+    /// Name of the snapshot that shows what was committed before.
+    pub snapshot: String,
+    _session: ReplicationClient,
+}
+
+impl std::fmt::Debug for CreatedSlot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CreatedSlot")
+            .field("consistent_point", &self.consistent_point)
+            .field("snapshot", &self.snapshot)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A transaction that the making of a slot waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// `pid 4711`, or the name of a prepared transaction.
+    pub who: String,
+    /// How long it has been open.
+    pub seconds: i64,
+    /// The head of its query.
+    pub query: String,
+}
+
+/// A slot as Postgres describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotState {
+    /// The plug-in.
+    pub plugin: String,
+    /// The database.
+    pub database: String,
+    /// Who reads it now.
+    pub active_pid: Option<i32>,
+    /// Whether what it needs is still there: `reserved`, `extended`, `unreserved`, `lost`.
+    pub wal_status: Option<String>,
+    /// What has been acknowledged.
+    pub confirmed: Lsn,
+}
+
+async fn session(settings: &PostgresSettings) -> Result<ReplicationClient> {
+    ReplicationClient::connect_gated(replication_config(settings)?)
+        .await
+        .map_err(|error| session_error("could not open a replication session", settings, &error))
+}
+
+/// Asks a server who it is.
+///
+/// # Errors
+/// As for [`create_slot`].
+pub async fn identify(settings: &PostgresSettings) -> Result<ReplicationServer> {
+    let mut session = session(settings).await?;
+    let identity = session
+        .identify_system()
+        .await
+        .map_err(|error| session_error("could not identify the server", settings, &error))?;
+    Ok(identity.into())
+}
+
+/// The state of the settings' slot; none where there is no such slot.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn slot_state(client: &tokio_postgres::Client, slot: &str) -> Result<Option<SlotState>> {
+    let row = client
+        .query_opt(SLOT_STATE, &[&slot])
+        .await
+        .map_err(|error| server_error("could not read the slot's state", error))?;
+    let Some(row) = row else { return Ok(None) };
+    let lsn = |text: Option<String>| text.and_then(|text| text.parse().ok()).unwrap_or(Lsn::ZERO);
+    Ok(Some(SlotState {
+        plugin: row.get::<_, Option<String>>("plugin").unwrap_or_default(),
+        database: row.get::<_, Option<String>>("database").unwrap_or_default(),
+        active_pid: row.get("active_pid"),
+        wal_status: row.get("wal_status"),
+        confirmed: lsn(row.get("confirmed_flush_lsn")),
+    }))
+}
+
+/// Makes a slot and exports its snapshot. `waiting` is told every ten seconds which transactions it waits for. A temporary slot goes
+/// with the returned value.
+///
+/// # Errors
+/// [`Kind::Source`] where the server refuses, or the time-out is over; [`Kind::SourceUnreachable`] where nobody answers.
+pub async fn create_slot(
+    settings: &PostgresSettings,
+    name: &str,
+    temporary: bool,
+    timeout: Option<Duration>,
+    waiting: &(dyn Fn(&[Waiting]) + Sync),
+) -> Result<CreatedSlot> {
+    let mut session = session(settings).await?;
+    let kind = if temporary { " TEMPORARY" } else { "" };
+    let command = format!("CREATE_REPLICATION_SLOT {}{kind} LOGICAL pgoutput EXPORT_SNAPSHOT", quote_ident(name));
+    let started = Instant::now();
+    let rows = {
+        let making = session.simple_query(&command);
+        tokio::pin!(making);
+        loop {
+            tokio::select! {
+                rows = &mut making => break rows,
+                () = tokio::time::sleep(TELL_AFTER) => waiting(&blockers(settings).await?),
+                () = expired(started, timeout) => return Err(timed_out(name, &blockers(settings).await?)),
+            }
+        }
+    };
+    let rows = rows
+        .map_err(|error| session_error(&format!("could not make replication slot \"{name}\""), settings, &error))?;
+    let text = |index: usize| {
+        let value = rows.first().and_then(|row| row.get(index)).and_then(Option::as_ref)?;
+        std::str::from_utf8(value).ok().map(str::to_owned)
+    };
+    match (text(1).and_then(|lsn| lsn.parse().ok()), text(2)) {
+        (Some(consistent_point), Some(snapshot)) => {
+            Ok(CreatedSlot { consistent_point, snapshot, _session: session })
+        }
+        _ => Err(Error::new(Kind::Source, format!("could not read what Postgres said of slot \"{name}\""))),
+    }
+}
+
+async fn expired(started: Instant, timeout: Option<Duration>) {
+    match timeout {
+        Some(timeout) => tokio::time::sleep(timeout.saturating_sub(started.elapsed())).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn blockers(settings: &PostgresSettings) -> Result<Vec<Waiting>> {
+    let client = connect(settings).await?;
+    let rows = client
+        .query(BLOCKERS, &[])
+        .await
+        .map_err(|error| server_error("could not read the open transactions", error))?;
+    Ok(rows
+        .iter()
+        .map(|row| Waiting { who: row.get(0), seconds: row.get::<_, Option<i64>>(1).unwrap_or(0), query: row.get(2) })
+        .collect())
+}
+
+fn timed_out(name: &str, blockers: &[Waiting]) -> Error {
+    let who = blockers.iter().map(|blocker| blocker.who.as_str()).collect::<Vec<_>>().join(", ");
+    Error::new(Kind::Source, format!("could not make replication slot \"{name}\" in time: it waits for {who}"))
+        .hint("end these transactions (pg_terminate_backend, ROLLBACK PREPARED), or give it more time with --slot-timeout")
+}

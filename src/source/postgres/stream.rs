@@ -1,0 +1,156 @@
+//! The stream of changes from a replication slot.
+//!
+//! Protocol version 1 of `pgoutput`: only committed transactions, in commit order; the server keeps what does not fit its memory on its own disk. The status
+//! that Postgres asks for at least every `wal_sender_timeout` is sent by a task of its own, also while ClickHouse takes its time.
+
+use crate::change::{Lsn, Position};
+use crate::config::PostgresSettings;
+use crate::error::{Error, Kind, Result};
+use crate::flow::{Event, Source};
+use crate::server::postgres::replication_config;
+use pgwire_replication::{FeedbackObserver, FeedbackSent, PgWireError, ReplicationClient, ReplicationEvent};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Messages that wait between the socket and the decoder. Few, since each may be a row of megabytes.
+const WAITING_MESSAGES: usize = 512;
+const STATUS_INTERVAL: Duration = Duration::from_millis(500);
+const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A running stream.
+pub struct PostgresStream {
+    client: ReplicationClient,
+    xid: u32,
+    sent: Arc<AtomicU64>,
+    acknowledged: AtomicU64,
+}
+
+impl std::fmt::Debug for PostgresStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresStream").field("xid", &self.xid).finish_non_exhaustive()
+    }
+}
+
+impl PostgresStream {
+    /// Starts the stream of the settings' slot behind a position.
+    ///
+    /// # Errors
+    /// [`Kind::SourceUnreachable`] where nobody answers; [`Kind::Source`] where the slot is taken, or the server refuses otherwise.
+    pub async fn start(settings: &PostgresSettings, publications: Vec<String>, from: Lsn) -> Result<Self> {
+        let sent = Arc::new(AtomicU64::new(0));
+        let seen = Arc::clone(&sent);
+        let mut config = replication_config(settings)?;
+        config.publication = publications.into();
+        config = config
+            .with_start_lsn(pgwire_replication::Lsn::from_u64(from.0))
+            .with_buffer_size(WAITING_MESSAGES)
+            .with_status_interval(STATUS_INTERVAL)
+            .with_wakeup_interval(STATUS_INTERVAL)
+            .with_feedback_observer(FeedbackObserver::new(move |feedback: FeedbackSent| {
+                seen.fetch_max(feedback.applied.as_u64(), Ordering::Relaxed);
+            }));
+        let tried = || format!("could not start replication from slot \"{}\"", settings.slot);
+        let mut client =
+            ReplicationClient::connect(config).await.map_err(|error| stream_error(&tried(), settings, &error))?;
+        client.wait_started().await.map_err(|error| stream_error(&tried(), settings, &error))?;
+        Ok(Self { client, xid: 0, sent, acknowledged: AtomicU64::new(0) })
+    }
+}
+
+impl Source for PostgresStream {
+    async fn next(&mut self) -> Result<Event> {
+        loop {
+            let event = self.client.recv().await.map_err(|error| lost(&error))?;
+            let event = event.ok_or_else(|| Error::new(Kind::SourceUnreachable, "Postgres ended the stream"))?;
+            return Ok(match event {
+                ReplicationEvent::XLogData { wal_start, data, .. } => {
+                    Event::Data { lsn: Lsn(wal_start.as_u64()), message: data }
+                }
+                ReplicationEvent::Begin { final_lsn, xid, .. } => {
+                    self.xid = xid;
+                    Event::Begin { commit: Lsn(final_lsn.as_u64()), xid }
+                }
+                ReplicationEvent::Commit { lsn, end_lsn, commit_time_micros } => Event::Commit {
+                    position: Position {
+                        commit: Lsn(lsn.as_u64()),
+                        end: Lsn(end_lsn.as_u64()),
+                        xid: self.xid,
+                    },
+                    at: commit_time_micros,
+                },
+                ReplicationEvent::KeepAlive { wal_end, .. } => Event::Idle { lsn: Lsn(wal_end.as_u64()) },
+                ReplicationEvent::Message { .. } => continue,
+                ReplicationEvent::StoppedAt { .. } => {
+                    return Err(Error::new(Kind::SourceUnreachable, "Postgres ended the stream"));
+                }
+            });
+        }
+    }
+
+    fn acknowledge(&self, position: Lsn) {
+        self.acknowledged.fetch_max(position.0, Ordering::Relaxed);
+        self.client.update_applied_lsn(pgwire_replication::Lsn::from_u64(position.0));
+    }
+
+    async fn finish(&mut self) {
+        // The worker drops what it has not sent yet when it is stopped, and Postgres would send it all again.
+        let deadline = tokio::time::Instant::now() + FINISH_TIMEOUT;
+        while self.sent.load(Ordering::Relaxed) < self.acknowledged.load(Ordering::Relaxed)
+            && self.client.is_running()
+            && tokio::time::Instant::now() < deadline
+        {
+            // Events still flow in; taking them out keeps the worker from waiting for room instead of sending.
+            let drained = tokio::time::timeout(Duration::from_millis(20), self.client.recv()).await;
+            if matches!(drained, Ok(Err(_) | Ok(None))) {
+                break;
+            }
+        }
+        self.client.stop();
+        let ended = tokio::time::timeout(FINISH_TIMEOUT, self.client.shutdown()).await;
+        if !matches!(ended, Ok(Ok(()))) {
+            self.client.abort();
+        }
+    }
+}
+
+fn lost(error: &PgWireError) -> Error {
+    let kind = match error {
+        PgWireError::Server(text) if is_lasting(text) => Kind::Source,
+        PgWireError::MessageTooLarge { .. } => Kind::Value,
+        _ => Kind::SourceUnreachable,
+    };
+    Error::new(kind, "the stream from Postgres ended").because(error.to_string())
+}
+
+/// Verdicts of the server that another try does not change: the publication or the slot is not there, or not allowed.
+fn is_lasting(text: &str) -> bool {
+    ["42704", "42501", "55000", "42P01"].iter().any(|code| text.contains(code))
+}
+
+fn stream_error(tried: &str, settings: &PostgresSettings, error: &PgWireError) -> Error {
+    let text = error.to_string();
+    let (kind, hint) = if text.contains("55006") {
+        (Kind::Source, Some("another process reads this slot: stop it, or give this pipeline a slot of its own (`postgres.slot`)"))
+    } else if error.is_auth() || text.contains("28P01") || text.contains("28000") {
+        (Kind::Source, Some("check user and password, and that pg_hba.conf lets the role in; `pipectl doctor` tries it"))
+    } else if text.contains("42501") || text.contains("must be superuser or replication role") {
+        (Kind::Source, Some("give the role the right to replicate: ALTER ROLE … REPLICATION"))
+    } else if error.is_server() && !["57P03", "57P01", "53300"].iter().any(|code| text.contains(code)) {
+        (Kind::Source, None)
+    } else if error.is_tls() {
+        (Kind::Source, Some("check `postgres.sslmode` and `postgres.sslrootcert`"))
+    } else {
+        (Kind::SourceUnreachable, None)
+    };
+    let wrapped = Error::new(kind, format!("{tried} at {}:{}", settings.host, settings.port)).because(text);
+    match hint {
+        Some(hint) => wrapped.hint(hint),
+        None => wrapped,
+    }
+}
+
+/// Sorts an error of a replication session that has not started streaming.
+pub(super) fn session_error(tried: &str, settings: &PostgresSettings, error: &PgWireError) -> Error {
+    stream_error(tried, settings, error)
+}

@@ -1,0 +1,286 @@
+//! Takes changes in: each row goes straight from its message into the column buffers of its table's open batch.
+
+use crate::batch::{Fault, Layout, RowFault, RowMap, TableBatch};
+use crate::change::{Field, Lsn, Position, SourceType, Version};
+use crate::decode::pgoutput::{self, Message, Old, Relation, Tuple};
+use crate::error::{Error, Kind, Result};
+use crate::flow::{Adopted, Gap, Group, Truncation};
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What a message asks of the engine before the next one can be taken in.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Nothing.
+    Done,
+    /// To look this relation up; its rows follow.
+    Adopt(Relation),
+    /// To let a column bear NULL, and to take the message in again.
+    Relax { relation: u32, column: String },
+    /// To leave the table behind from this version on.
+    Park { relation: u32, reason: String, since: Version },
+}
+
+/// The open batches.
+#[derive(Debug, Default)]
+pub(super) struct Intake {
+    tables: HashMap<u32, (Relation, Adopted)>,
+    open: HashMap<u32, TableBatch>,
+    /// Batches of a layout that has changed since.
+    closed: Vec<TableBatch>,
+    gaps: Vec<Gap>,
+    truncations: Vec<Truncation>,
+    transaction: Option<(Lsn, u32)>,
+    position: Option<Position>,
+    pub(super) since: Option<Instant>,
+    rows: usize,
+    bytes: usize,
+    largest: usize,
+}
+
+impl Intake {
+    pub(super) fn begin(&mut self, commit: Lsn, xid: u32) {
+        self.transaction = Some((commit, xid));
+    }
+
+    pub(super) fn commit(&mut self, position: Position) {
+        self.transaction = None;
+        self.position = Some(position);
+    }
+
+    pub(super) fn in_transaction(&self) -> bool {
+        self.transaction.is_some()
+    }
+
+    pub(super) fn position(&self) -> Option<Position> {
+        self.position
+    }
+
+    /// Rows of the largest open batch.
+    pub(super) fn largest(&self) -> usize {
+        self.largest
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows == 0 && self.truncations.is_empty()
+    }
+
+    /// Whether a relation message says nothing new.
+    pub(super) fn knows(&self, relation: &Relation) -> bool {
+        self.tables.get(&relation.id).is_some_and(|(known, _)| known == relation)
+    }
+
+    /// Takes in what is to be done with a relation's rows.
+    pub(super) fn adopt(&mut self, relation: Relation, adopted: Adopted) {
+        if let Some(batch) = self.open.remove(&relation.id) {
+            self.closed.push(batch);
+        }
+        self.tables.insert(relation.id, (relation, adopted));
+    }
+
+    pub(super) fn relation(&self, id: u32) -> Option<Relation> {
+        self.tables.get(&id).map(|(relation, _)| relation.clone())
+    }
+
+    pub(super) fn park(&mut self, id: u32) {
+        if let Some((_, adopted)) = self.tables.get_mut(&id) {
+            *adopted = Adopted::Parked;
+        }
+        self.open.remove(&id);
+        self.gaps.retain(|gap| gap.layout.relation != id);
+        self.truncations.retain(|truncation| truncation.layout.relation != id);
+    }
+
+    /// Everything taken in so far; the intake begins anew.
+    pub(super) fn seal(&mut self) -> Group {
+        let mut batches = std::mem::take(&mut self.closed);
+        batches.extend(self.open.drain().map(|(_, batch)| batch));
+        (self.rows, self.bytes, self.largest, self.since) = (0, 0, 0, None);
+        Group {
+            batches,
+            gaps: std::mem::take(&mut self.gaps),
+            truncations: std::mem::take(&mut self.truncations),
+            position: self.position,
+        }
+    }
+
+    /// Forgets what was taken in but not sealed: the source sends it again. What is known of relations goes too, since the source tells it
+    /// again to each session; and the position, which may cover rows that were just forgotten.
+    pub(super) fn discard(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Takes a message in.
+    pub(super) fn take(&mut self, lsn: Lsn, message: &Bytes) -> Result<Step> {
+        let parsed = pgoutput::parse(message).map_err(|malformed| {
+            Error::new(Kind::Source, format!("could not read a message of the stream at {lsn}")).because(malformed)
+        })?;
+        let relation = match &parsed {
+            Message::Relation(relation) => return Ok(Step::Adopt(relation.clone())),
+            Message::Other => return Ok(Step::Done),
+            Message::Truncate { relations } => {
+                self.truncate(lsn, relations)?;
+                return Ok(Step::Done);
+            }
+            Message::Insert { relation, .. } | Message::Update { relation, .. } | Message::Delete { relation, .. } => {
+                *relation
+            }
+        };
+        let (version, xid) = self.version(lsn)?;
+        let Some((_, adopted)) = self.tables.get(&relation) else {
+            return Err(Error::new(Kind::Source, format!("the stream sent a row of an unknown relation {relation}")));
+        };
+        let Adopted::Stored { layout, map } = adopted else { return Ok(Step::Done) };
+        let (layout, map) = (Arc::clone(layout), Arc::clone(map));
+        let batch = open(&mut self.open, &layout)?;
+        let before = (batch.rows(), batch.bytes());
+        let gap = |key_changed| Gap {
+            layout: Arc::clone(&layout),
+            map: Arc::clone(&map),
+            message: message.clone(),
+            version,
+            xid,
+            key_changed,
+        };
+        let outcome = store(batch, &map, &parsed, version);
+        let (rows, bytes) = (batch.rows() - before.0, batch.bytes() - before.1);
+        self.largest = self.largest.max(batch.rows());
+        self.count(rows, bytes);
+        match outcome {
+            Ok(()) => Ok(Step::Done),
+            Err(StoreFault::Gap { key_changed }) => {
+                self.gaps.push(gap(key_changed));
+                self.count(1, message.len());
+                Ok(Step::Done)
+            }
+            Err(StoreFault::Row(fault)) => Ok(refused(&layout, fault, version)),
+        }
+    }
+
+    fn count(&mut self, rows: usize, bytes: usize) {
+        self.rows += rows;
+        self.bytes += bytes;
+        if rows > 0 && self.since.is_none() {
+            self.since = Some(Instant::now());
+        }
+    }
+
+    fn version(&self, lsn: Lsn) -> Result<(Version, u32)> {
+        let (commit, xid) = self
+            .transaction
+            .ok_or_else(|| Error::new(Kind::Source, format!("the stream sent a row outside a transaction at {lsn}")))?;
+        Ok((Version::new(commit, lsn), xid))
+    }
+
+    fn truncate(&mut self, lsn: Lsn, relations: &[u32]) -> Result<()> {
+        let (version, _) = self.version(lsn)?;
+        for id in relations {
+            if let Some((_, Adopted::Stored { layout, .. })) = self.tables.get(id) {
+                self.truncations.push(Truncation { layout: Arc::clone(layout), version });
+                self.since.get_or_insert_with(Instant::now);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn open<'a>(batches: &'a mut HashMap<u32, TableBatch>, layout: &Arc<Layout>) -> Result<&'a mut TableBatch> {
+    match batches.entry(layout.relation) {
+        std::collections::hash_map::Entry::Occupied(batch) => Ok(batch.into_mut()),
+        std::collections::hash_map::Entry::Vacant(place) => {
+            let batch = TableBatch::new(Arc::clone(layout)).ok_or_else(|| {
+                Error::new(Kind::Value, format!("could not store \"{}\": a column's type has no conversion", layout.target))
+            })?;
+            Ok(place.insert(batch))
+        }
+    }
+}
+
+enum StoreFault {
+    /// A value was left out of the message and is not in its old row either.
+    Gap { key_changed: bool },
+    Row(RowFault),
+}
+
+impl From<RowFault> for StoreFault {
+    fn from(fault: RowFault) -> Self {
+        Self::Row(fault)
+    }
+}
+
+/// Appends what a change stores: a row, a tombstone, or, where the key changed, both.
+fn store(batch: &mut TableBatch, map: &RowMap, message: &Message<'_>, version: Version) -> Result<(), StoreFault> {
+    let keyed = batch.layout().deleted_column.is_some();
+    match *message {
+        Message::Insert { new, .. } => Ok(batch.push(map, new, version)?),
+        Message::Delete { old, .. } if keyed => Ok(batch.push_tombstone(map, old.tuple(), version)?),
+        Message::Update { old, new, .. } if keyed => {
+            let key_changed = old.is_some_and(|old| key_changed(batch.layout(), map, old, new));
+            if let (true, Some(old)) = (key_changed, old) {
+                batch.push_tombstone(map, old.tuple(), version)?;
+            }
+            match batch.push(map, merged(new, old), version) {
+                Err(RowFault { fault: Fault::Unchanged, .. }) => Err(StoreFault::Gap { key_changed }),
+                outcome => Ok(outcome?),
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The new row, with the old one's value wherever it was left out and the old one has it.
+pub(super) fn merged<'a>(new: Tuple<'a>, old: Option<Old<'a>>) -> impl Iterator<Item = Field<'a>> {
+    let mut old = old.map(Old::tuple);
+    new.map(move |field| {
+        let before = old.as_mut().and_then(Iterator::next);
+        match (field, before) {
+            (Field::Unchanged, Some(value @ (Field::Text(_) | Field::Binary(_)))) => value,
+            (field, _) => field,
+        }
+    })
+}
+
+/// Whether the row is another one for ClickHouse. A key image is only sent where the key changed; a whole old row has to be compared.
+fn key_changed(layout: &Layout, map: &RowMap, old: Old<'_>, new: Tuple<'_>) -> bool {
+    let mut fields = map.fields.iter();
+    let mut old_fields = old.tuple();
+    for new in new {
+        let (Some(place), Some(old)) = (fields.next(), old_fields.next()) else { return false };
+        let Some(index) = place.filter(|index| layout.key.contains(index)) else { continue };
+        let float = layout
+            .columns
+            .get(index)
+            .is_some_and(|column| matches!(column.source, SourceType::Float4 | SourceType::Float8));
+        if new != Field::Unchanged && new != old && !(float && same_float(old, new)) {
+            return true;
+        }
+    }
+    false
+}
+
+/// -0.0 and 0.0 are one key for ClickHouse: a tombstone of the one would tie with the row of the other.
+fn same_float(old: Field<'_>, new: Field<'_>) -> bool {
+    let number = |field| match field {
+        Field::Text(text) => crate::decode::number::float::<f64>(text).ok(),
+        _ => None,
+    };
+    matches!((number(old), number(new)), (Some(old), Some(new)) if old == new)
+}
+
+fn refused(layout: &Layout, fault: RowFault, version: Version) -> Step {
+    let relation = layout.relation;
+    let column = layout.columns.get(fault.column).map(|column| column.name.clone()).unwrap_or_default();
+    match fault.fault {
+        Fault::Null => Step::Relax { relation, column },
+        fault => {
+            let reason = format!("column \"{column}\" got {fault}");
+            Step::Park { relation, reason, since: version }
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The engine: takes changes in, stores them in groups, and acknowledges what is stored. Knows only the contract of [`crate::flow`].
+
+mod gaps;
+mod intake;
+mod progress;
+mod stream;
+mod writer;
+
+pub use progress::{Progress, TableProgress};
+pub use stream::{Ended, Stream, StreamOptions};
+pub use writer::{Writer, retrying};

@@ -1,0 +1,334 @@
+//! The loop over the stream: take in → seal when due → store → acknowledge.
+
+use super::Progress;
+use super::intake::{Intake, Step};
+use super::writer::{Order, Writer, writer_gone};
+use crate::change::{Lsn, Position};
+use crate::error::{Error, Kind, Result};
+use crate::flow::{self, Adopted, CheckpointStore, Committed, Event, Refetch, Sink, Source, Tables};
+use futures_util::FutureExt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// Events that are taken in without looking at anything else in between.
+const EVENTS_AT_ONCE: usize = 256;
+/// How often a position is stored at which nothing of the pipeline's happened.
+const IDLE_CHECKPOINT: Duration = Duration::from_secs(10);
+/// Microseconds from 1970-01-01 to 2000-01-01, which Postgres counts from.
+const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
+
+/// When batches are sealed, and when the stream ends.
+#[derive(Debug, Clone)]
+pub struct StreamOptions {
+    /// Rows of one table that are stored at once at most.
+    pub batch_rows: usize,
+    /// Bytes that are stored at once at most.
+    pub batch_bytes: usize,
+    /// How long a change waits at most.
+    pub batch_age: Duration,
+    /// Ends once everything before this position is stored.
+    pub until: Option<Lsn>,
+    /// How long the last batch may take when stopping.
+    pub stop_timeout: Duration,
+}
+
+/// How a stream ended without a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything before the wanted position is stored.
+    CaughtUp,
+    /// The process is to stop; the open batch was stored.
+    Stopped,
+}
+
+/// The engine of a stream: what stays when the source's session has to be opened again.
+pub struct Stream<T> {
+    intake: Intake,
+    tables: T,
+    options: StreamOptions,
+    orders: mpsc::Sender<Order>,
+    done: mpsc::Receiver<Result<Committed>>,
+    writer: JoinHandle<()>,
+    in_flight: usize,
+    confirmed: Position,
+    last_checkpoint: Instant,
+    committed_at: i64,
+    progress: Arc<Progress>,
+    stop: watch::Receiver<bool>,
+}
+
+impl<T> std::fmt::Debug for Stream<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stream").field("in_flight", &self.in_flight).finish_non_exhaustive()
+    }
+}
+
+impl<T: Tables> Stream<T> {
+    /// An engine that goes on behind a position.
+    pub fn new<K, R, C>(writer: Writer<K, R, C>, tables: T, options: StreamOptions, from: Position) -> Self
+    where
+        K: Sink + 'static,
+        R: Refetch + 'static,
+        C: CheckpointStore + 'static,
+    {
+        let (orders, received) = mpsc::channel(1);
+        let (report, done) = mpsc::channel(4);
+        let (progress, stop) = (Arc::clone(&writer.progress), writer.stop.clone());
+        Self {
+            intake: Intake::default(),
+            tables,
+            options,
+            orders,
+            done,
+            writer: tokio::spawn(writer.run(received, report)),
+            in_flight: 0,
+            confirmed: from,
+            last_checkpoint: Instant::now(),
+            committed_at: 0,
+            progress,
+            stop,
+        }
+    }
+
+    /// Where a new session has to begin.
+    pub fn confirmed(&self) -> Position {
+        self.confirmed
+    }
+
+    /// Runs on a session of the source until the wanted position, the stop, or a failure. After a failure that is worth another try it can be called
+    /// again with a new session that begins at [`Stream::confirmed`].
+    ///
+    /// # Errors
+    /// What source, destination or a value refuse.
+    pub async fn run(&mut self, source: &mut impl Source) -> Result<Ended> {
+        let mut stop = self.stop.clone();
+        loop {
+            if self.reached() {
+                return Ok(Ended::CaughtUp);
+            }
+            let full = self.is_full();
+            if full && self.in_flight == 0 {
+                self.seal().await?;
+                continue;
+            }
+            let due = self.intake.since.map(|since| since + self.options.batch_age);
+            tokio::select! {
+                biased;
+                finished = self.done.recv() => self.finished(finished, source)?,
+                _ = stop.wait_for(|stop| *stop) => return self.stopping(source).await,
+                () = sleep_until(due), if self.in_flight == 0 => self.seal().await?,
+                event = source.next(), if !full => {
+                    self.handle(event?, source).await?;
+                    self.handle_ready(source).await?;
+                }
+            }
+        }
+    }
+
+    /// Takes in what has already arrived, without a turn of the scheduler for each.
+    async fn handle_ready(&mut self, source: &mut impl Source) -> Result<()> {
+        for _ in 0..EVENTS_AT_ONCE {
+            if self.is_full() {
+                break;
+            }
+            let Some(event) = source.next().now_or_never() else { break };
+            self.handle(event?, source).await?;
+        }
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.intake.largest() >= self.options.batch_rows || self.intake.bytes() >= self.options.batch_bytes
+    }
+
+    fn reached(&self) -> bool {
+        self.options.until.is_some_and(|until| self.confirmed.end >= until)
+    }
+
+    async fn handle(&mut self, event: Event, source: &impl Source) -> Result<()> {
+        match event {
+            Event::Data { lsn, message } => loop {
+                match self.intake.take(lsn, &message)? {
+                    Step::Done => return Ok(()),
+                    step => {
+                        if !self.step(step, source).await? {
+                            return Ok(());
+                        }
+                    }
+                }
+            },
+            Event::Begin { commit, xid } => {
+                self.progress.saw(commit);
+                self.progress.caught_up.store(false, Ordering::Relaxed);
+                self.same_history(commit, xid)?;
+                self.intake.begin(commit, xid);
+                Ok(())
+            }
+            Event::Commit { position, at } => {
+                self.committed_at = at + POSTGRES_EPOCH;
+                self.intake.commit(position);
+                self.idle_checkpoint(position).await
+            }
+            Event::Idle { lsn } => {
+                self.progress.saw(lsn);
+                let nothing_waits = self.intake.is_empty() && self.in_flight == 0 && !self.intake.in_transaction();
+                if nothing_waits && lsn > self.confirmed.end {
+                    let position = Position { end: lsn, ..self.intake.position().unwrap_or(self.confirmed) };
+                    self.intake.commit(position);
+                    self.idle_checkpoint(position).await?;
+                }
+                if nothing_waits {
+                    self.progress.caught_up.store(true, Ordering::Relaxed);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Stores a position behind which nothing waits: seldom, or at once where somebody waits for it.
+    async fn idle_checkpoint(&mut self, position: Position) -> Result<()> {
+        let wanted = self.options.until.is_some_and(|until| position.end >= until);
+        let due = wanted || self.last_checkpoint.elapsed() >= IDLE_CHECKPOINT;
+        if due && self.intake.is_empty() && self.in_flight == 0 { self.seal().await } else { Ok(()) }
+    }
+
+    /// The same commit LSN with another transaction is another history of the server: it was restored, or replaced.
+    fn same_history(&self, commit: Lsn, xid: u32) -> Result<()> {
+        if commit != self.confirmed.commit || self.confirmed.xid == 0 || self.confirmed.xid == xid {
+            return Ok(());
+        }
+        Err(Error::new(Kind::SourceGap, format!("the source's history differs from the stored one at {commit}"))
+            .hint("the server was restored from a backup or replaced: copy everything again with `pipectl resync --all`"))
+    }
+
+    /// Does what a message asks for; whether it is to be taken in again.
+    async fn step(&mut self, step: Step, source: &impl Source) -> Result<bool> {
+        match step {
+            Step::Done => Ok(false),
+            Step::Adopt(relation) => {
+                if !self.intake.knows(&relation) {
+                    self.drain(source).await?;
+                }
+                let adopted = self.adopt(&relation).await?;
+                self.intake.adopt(relation, adopted);
+                Ok(false)
+            }
+            Step::Relax { relation, column } => {
+                self.drain(source).await?;
+                self.tables.relax(relation, &column).await?;
+                if let Some(relation) = self.intake.relation(relation) {
+                    let adopted = self.adopt(&relation).await?;
+                    self.intake.adopt(relation, adopted);
+                }
+                Ok(true)
+            }
+            Step::Park { relation, reason, since } => {
+                self.progress.note(format!("relation {relation} is parked: {reason}"));
+                self.drain(source).await?;
+                self.intake.park(relation);
+                self.order(Order::Park { relation, reason, since }).await?;
+                self.drain(source).await?;
+                Ok(false)
+            }
+        }
+    }
+
+    async fn adopt(&mut self, relation: &crate::decode::pgoutput::Relation) -> Result<Adopted> {
+        let adopted = self.tables.adopt(relation).await?;
+        let Adopted::Park(reason) = adopted else { return Ok(adopted) };
+        self.progress.note(format!("{}.{} is parked: {reason}", relation.schema, relation.name));
+        let since = crate::change::Version::new(self.confirmed.end, Lsn::ZERO);
+        self.order(Order::Park { relation: relation.id, reason, since }).await?;
+        Ok(Adopted::Parked)
+    }
+
+    async fn order(&mut self, order: Order) -> Result<()> {
+        if self.orders.send(order).await.is_err() {
+            return Err(self.writers_error().await);
+        }
+        self.in_flight += 1;
+        Ok(())
+    }
+
+    async fn seal(&mut self) -> Result<()> {
+        let group = self.intake.seal();
+        self.last_checkpoint = Instant::now();
+        self.order(Order::Store(group)).await
+    }
+
+    /// Stores everything taken in so far and waits for it.
+    async fn drain(&mut self, source: &impl Source) -> Result<()> {
+        if !self.intake.is_empty() {
+            self.seal().await?;
+        }
+        while self.in_flight > 0 {
+            let finished = self.done.recv().await;
+            self.finished(finished, source)?;
+        }
+        Ok(())
+    }
+
+    fn finished(&mut self, finished: Option<Result<Committed>>, source: &impl Source) -> Result<()> {
+        let committed = finished.ok_or_else(writer_gone)??;
+        self.in_flight -= 1;
+        if let Some(position) = committed.position()
+            && position.end > self.confirmed.end
+        {
+            self.confirmed = position;
+            self.progress.confirmed.store(position.end.0, Ordering::Relaxed);
+            self.progress.saw(position.end);
+            self.progress.committed_at.store(self.committed_at.max(0) as u64, Ordering::Relaxed);
+        }
+        flow::acknowledge(source, committed);
+        Ok(())
+    }
+
+    async fn writers_error(&mut self) -> Error {
+        while let Some(finished) = self.done.recv().await {
+            if let Err(error) = finished {
+                return error;
+            }
+        }
+        writer_gone()
+    }
+
+    async fn stopping(&mut self, source: &mut impl Source) -> Result<Ended> {
+        let timeout = self.options.stop_timeout;
+        match tokio::time::timeout(timeout, self.drain(source)).await {
+            Ok(Err(error)) if !error.kind().policy().retry => Err(error),
+            Ok(_) => Ok(Ended::Stopped),
+            Err(_) => {
+                self.progress.note("the last batch was not stored in time; it is read again at the next start");
+                Ok(Ended::Stopped)
+            }
+        }
+    }
+
+    /// Prepares for a new session: waits for what is under way, and forgets what the source will send again.
+    ///
+    /// # Errors
+    /// What the writer returns.
+    pub async fn rewind(&mut self, source: &impl Source) -> Result<()> {
+        self.intake.discard();
+        self.drain(source).await
+    }
+
+    /// Ends the writer; nothing can be stored afterwards.
+    pub async fn close(self) {
+        drop(self.orders);
+        drop(self.done);
+        if let Err(error) = self.writer.await {
+            tracing::debug!(%error, "the writer ended");
+        }
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}

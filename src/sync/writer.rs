@@ -1,0 +1,181 @@
+//! Stores groups, one after another, while the next one is being taken in.
+
+use super::Progress;
+use super::gaps;
+use crate::batch::TableBatch;
+use crate::error::{Error, Kind, Result};
+use crate::flow::{self, CheckpointStore, Committed, Group, Refetch, Sink};
+use futures_util::future::try_join_all;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// The task that stores groups. Each group is tried again for as long as the destination cannot be reached.
+#[derive(Debug)]
+pub struct Writer<K, R, C> {
+    /// Where rows go.
+    pub sink: K,
+    /// Where left-out values are read again.
+    pub refetch: R,
+    /// Where positions are kept.
+    pub store: C,
+    /// The numbers.
+    pub progress: Arc<Progress>,
+    /// Turns true when the process is to stop.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// What the engine asks of the writer.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// To store a group.
+    Store(Group),
+    /// To note that a table is left behind.
+    Park { relation: u32, reason: String, since: crate::change::Version },
+}
+
+impl<K: Sink, R: Refetch, C: CheckpointStore> Writer<K, R, C> {
+    /// Stores what comes in and reports each. Ends with the first lasting failure, or when nothing more can come.
+    pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Order>, done: mpsc::Sender<Result<Committed>>) {
+        while let Some(order) = orders.recv().await {
+            let result = self.carry_out(&order).await;
+            let failed = result.is_err();
+            if done.send(result).await.is_err() || failed {
+                return;
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, order: &Order) -> Result<Committed> {
+        let (progress, stop) = (Arc::clone(&self.progress), self.stop.clone());
+        let (sink, refetch, store) = (&self.sink, &mut self.refetch, &mut self.store);
+        let mut attempt = Attempts::new(&progress, stop);
+        loop {
+            let outcome = match order {
+                Order::Store(group) => store_group(group, sink, refetch, store, &progress).await,
+                Order::Park { relation, reason, since } => match store.park(*relation, reason, *since).await {
+                    Ok(()) => nothing(store).await,
+                    Err(error) => Err(error),
+                },
+            };
+            match outcome {
+                Ok(committed) => {
+                    attempt.succeeded();
+                    return Ok(committed);
+                }
+                Err(error) => attempt.failed(error).await?,
+            }
+        }
+    }
+}
+
+async fn nothing(store: &mut impl CheckpointStore) -> Result<Committed> {
+    let durable = flow::write(None, async { Ok(()) }).await?;
+    flow::commit(store, durable).await
+}
+
+async fn store_group(
+    group: &Group,
+    sink: &impl Sink,
+    refetch: &mut impl Refetch,
+    store: &mut impl CheckpointStore,
+    progress: &Progress,
+) -> Result<Committed> {
+    let durable = flow::write(group.position, async {
+        try_join_all(group.batches.iter().map(|batch| sink.insert(batch))).await?;
+        group.batches.iter().for_each(|batch| count(progress, batch));
+        if !group.gaps.is_empty() {
+            let filled = gaps::fill(&group.gaps, sink, refetch).await?;
+            try_join_all(filled.iter().map(|batch| sink.insert(batch))).await?;
+            filled.iter().for_each(|batch| count(progress, batch));
+        }
+        for truncation in &group.truncations {
+            sink.truncate(&truncation.layout, truncation.version).await?;
+        }
+        Ok(())
+    })
+    .await?;
+    let committed = flow::commit(store, durable).await?;
+    progress.groups.fetch_add(1, Ordering::Relaxed);
+    progress.bytes.fetch_add(group.bytes() as u64, Ordering::Relaxed);
+    Ok(committed)
+}
+
+fn count(progress: &Progress, batch: &TableBatch) {
+    progress.changed_rows.fetch_add(batch.rows() as u64, Ordering::Relaxed);
+    progress.table(&batch.layout().target, |table| {
+        table.changed_rows += batch.rows() as u64;
+        for (column, count) in batch.policy_nulls() {
+            *table.policy_nulls.entry(column.to_owned()).or_default() += count;
+        }
+    });
+}
+
+/// Attempts at one thing, with a pause that grows.
+struct Attempts<'a> {
+    progress: &'a Progress,
+    stop: watch::Receiver<bool>,
+    pause: Duration,
+    count: u32,
+}
+
+impl<'a> Attempts<'a> {
+    fn new(progress: &'a Progress, stop: watch::Receiver<bool>) -> Self {
+        Self { progress, stop, pause: FIRST_PAUSE, count: 0 }
+    }
+
+    fn succeeded(&self) {
+        if self.count > 0 {
+            self.progress.note(format!("went on after {} failed attempts", self.count));
+            self.progress.retries.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits before the next attempt, or hands the error back where another one cannot help, or the process is to stop.
+    async fn failed(&mut self, error: Error) -> Result<()> {
+        if !error.kind().policy().retry || *self.stop.borrow() {
+            return Err(error);
+        }
+        self.count += 1;
+        self.progress.retries.store(u64::from(self.count), Ordering::Relaxed);
+        let cause = std::error::Error::source(&error).map_or(String::new(), |cause| format!(" ({cause})"));
+        self.progress.note(format!("{error}{cause}; trying again in {:.1} s", self.pause.as_secs_f64()));
+        tokio::select! {
+            () = tokio::time::sleep(self.pause) => {}
+            _ = self.stop.wait_for(|stop| *stop) => return Err(error),
+        }
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        Ok(())
+    }
+}
+
+/// Does something again for as long as only reaching a server fails, with a growing pause and a line each time.
+///
+/// # Errors
+/// The first lasting failure, or the last one when the process is to stop.
+pub async fn retrying<T, F: Future<Output = Result<T>>>(
+    progress: &Progress,
+    stop: &watch::Receiver<bool>,
+    mut work: impl FnMut() -> F,
+) -> Result<T> {
+    let mut attempt = Attempts::new(progress, stop.clone());
+    loop {
+        match work().await {
+            Ok(value) => {
+                attempt.succeeded();
+                return Ok(value);
+            }
+            Err(error) => attempt.failed(error).await?,
+        }
+    }
+}
+
+/// The error of a writer that is gone.
+pub(super) fn writer_gone() -> Error {
+    Error::new(Kind::Unexpected, "the task that stores rows ended early")
+}
