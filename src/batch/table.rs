@@ -210,8 +210,7 @@ impl TableBatch {
         for (place, field) in map.fields.iter().zip(fields) {
             let Some(index) = *place else { continue };
             let Some(column) = self.columns.get_mut(index) else { continue };
-            let appended =
-                if field == Field::Unchanged { fills(index, column) } else { column.append(field) };
+            let appended = if field == Field::Unchanged { fills(index, column) } else { column.append(field) };
             if let Err(fault) = appended {
                 self.undo_columns();
                 return Err(RowFault { column: index, fault });
@@ -227,11 +226,7 @@ impl TableBatch {
     }
 
     #[inline]
-    fn append_fields<'a>(
-        &mut self,
-        map: &RowMap,
-        fields: impl Iterator<Item = Field<'a>>,
-    ) -> Result<usize, RowFault> {
+    fn append_fields<'a>(&mut self, map: &RowMap, fields: impl Iterator<Item = Field<'a>>) -> Result<usize, RowFault> {
         let mut bytes = 0;
         for (place, field) in map.fields.iter().zip(fields) {
             let Some(index) = *place else { continue };

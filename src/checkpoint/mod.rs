@@ -100,7 +100,8 @@ impl StateStore {
                 }
                 "range" => {
                     let record = parse::<RangeRecord>(text("newest"))?;
-                    let id = text("name").split_once(':').and_then(|(id, no)| Some((id.parse().ok()?, no.parse().ok()?)));
+                    let id =
+                        text("name").split_once(':').and_then(|(id, no)| Some((id.parse().ok()?, no.parse().ok()?)));
                     if let (Some(id), Some(record)) = (id, record) {
                         state.ranges.insert(id, record);
                     }
@@ -170,7 +171,8 @@ impl CheckpointStore for StateStore {
 }
 
 fn render(record: &impl Serialize) -> Result<String> {
-    serde_json::to_string(record).map_err(|error| Error::new(Kind::Unexpected, "could not write a record").because(error))
+    serde_json::to_string(record)
+        .map_err(|error| Error::new(Kind::Unexpected, "could not write a record").because(error))
 }
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<Option<T>> {

@@ -62,12 +62,7 @@ pub struct CheckpointRecord {
 
 impl From<Position> for CheckpointRecord {
     fn from(position: Position) -> Self {
-        Self {
-            version: VERSION,
-            commit: position.commit.to_string(),
-            end: position.end.to_string(),
-            xid: position.xid,
-        }
+        Self { version: VERSION, commit: position.commit.to_string(), end: position.end.to_string(), xid: position.xid }
     }
 }
 

@@ -48,7 +48,8 @@ pub async fn commit(store: &mut impl CheckpointStore, durable: Durable) -> Resul
 
 /// Lets the source forget what is committed.
 pub fn acknowledge(source: &impl Source, committed: Committed) {
-    if let Some(position) = committed.position {
+    let Committed { position } = committed;
+    if let Some(position) = position {
         source.acknowledge(position.end);
     }
 }

@@ -195,7 +195,10 @@ fn open<'a>(batches: &'a mut HashMap<u32, TableBatch>, layout: &Arc<Layout>) -> 
         std::collections::hash_map::Entry::Occupied(batch) => Ok(batch.into_mut()),
         std::collections::hash_map::Entry::Vacant(place) => {
             let batch = TableBatch::new(Arc::clone(layout)).ok_or_else(|| {
-                Error::new(Kind::Value, format!("could not store \"{}\": a column's type has no conversion", layout.target))
+                Error::new(
+                    Kind::Value,
+                    format!("could not store \"{}\": a column's type has no conversion", layout.target),
+                )
             })?;
             Ok(place.insert(batch))
         }
@@ -204,7 +207,9 @@ fn open<'a>(batches: &'a mut HashMap<u32, TableBatch>, layout: &Arc<Layout>) -> 
 
 enum StoreFault {
     /// A value was left out of the message and is not in its old row either.
-    Gap { key_changed: bool },
+    Gap {
+        key_changed: bool,
+    },
     Row(RowFault),
 }
 

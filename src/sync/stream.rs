@@ -200,8 +200,9 @@ impl<T: Tables> Stream<T> {
         if commit != self.confirmed.commit || self.confirmed.xid == 0 || self.confirmed.xid == xid {
             return Ok(());
         }
-        Err(Error::new(Kind::SourceGap, format!("the source's history differs from the stored one at {commit}"))
-            .hint("the server was restored from a backup or replaced: copy everything again with `pipectl resync --all`"))
+        Err(Error::new(Kind::SourceGap, format!("the source's history differs from the stored one at {commit}")).hint(
+            "the server was restored from a backup or replaced: copy everything again with `pipectl resync --all`",
+        ))
     }
 
     /// Does what a message asks for; whether it is to be taken in again.

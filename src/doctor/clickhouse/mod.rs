@@ -7,10 +7,11 @@ mod tables;
 use super::finding::{Finding, Place, Remedy, bytes, seconds};
 use super::postgres::Source;
 use super::report::{Findings, chain};
+use crate::batch::Ranges;
 use crate::config::Settings;
 use crate::error::Result;
 use crate::server::clickhouse::{Server, StoredDatabase, connect, database as stored_database};
-use crate::sink::clickhouse::{Ranges, ddl, ranges};
+use crate::sink::clickhouse::{ddl, ranges};
 use facts::{Cluster, Disk, ServerFacts, ask, ask_one};
 use std::time::{Instant, SystemTime};
 

@@ -12,19 +12,24 @@ use clickhouse::insert_formatted::CompressedData;
 const FRAME: usize = 1 << 20;
 
 /// The statement that takes a batch of this layout.
-pub fn insert_statement(database: &str, layout: &Layout) -> String {
+pub(super) fn insert_statement(database: &str, layout: &Layout) -> String {
     use crate::server::clickhouse::quote_ident;
     let mut names: Vec<String> = layout.columns.iter().map(|column| quote_ident(&column.name)).collect();
     names.push(quote_ident(&layout.version_column));
     names.push(quote_ident(layout.deleted_column.as_deref().unwrap_or(super::ORDINAL_COLUMN)));
-    format!("INSERT INTO {}.{} ({}) FORMAT Native", quote_ident(database), quote_ident(&layout.target), names.join(", "))
+    format!(
+        "INSERT INTO {}.{} ({}) FORMAT Native",
+        quote_ident(database),
+        quote_ident(&layout.target),
+        names.join(", ")
+    )
 }
 
 /// The batch as compressed frames.
 ///
 /// # Errors
 /// What the compression returns.
-pub fn encode(batch: &TableBatch) -> clickhouse::error::Result<Vec<CompressedData>> {
+pub(super) fn encode(batch: &TableBatch) -> clickhouse::error::Result<Vec<CompressedData>> {
     let layout = batch.layout();
     let mut frames = Frames { pending: Vec::with_capacity(FRAME), done: Vec::new() };
     push_leb128(layout.columns.len() + 2, &mut frames.pending);

@@ -87,17 +87,13 @@ impl Sink for ClickHouseSink {
             .map_err(|error| error.during(format!("could not empty \"{}\"", layout.target)))
     }
 
-    async fn newest(
-        &self,
-        layout: &Layout,
-        columns: &[usize],
-        keys: &[Vec<u8>],
-    ) -> Result<HashMap<Vec<u8>, Newest>> {
+    async fn newest(&self, layout: &Layout, columns: &[usize], keys: &[Vec<u8>]) -> Result<HashMap<Vec<u8>, Newest>> {
         let mut found = HashMap::new();
         let mut hex = String::new();
         for (index, key) in keys.iter().enumerate() {
             for byte in key {
-                write!(hex, "{byte:02x}").map_err(|error| Error::new(Kind::Unexpected, "could not write").because(error))?;
+                write!(hex, "{byte:02x}")
+                    .map_err(|error| Error::new(Kind::Unexpected, "could not write").because(error))?;
             }
             if hex.len() >= KEYS_A_QUERY || index + 1 == keys.len() {
                 self.newest_of(layout, columns, &hex, &mut found).await?;
@@ -150,12 +146,7 @@ impl ClickHouseSink {
 }
 
 /// Splits rows of RowBinary by reading each value into a column of its type.
-fn read_newest(
-    layout: &Layout,
-    columns: &[usize],
-    bytes: &[u8],
-    found: &mut HashMap<Vec<u8>, Newest>,
-) -> Option<()> {
+fn read_newest(layout: &Layout, columns: &[usize], bytes: &[u8], found: &mut HashMap<Vec<u8>, Newest>) -> Option<()> {
     let buffer = |index: &usize| {
         let column = layout.columns.get(*index)?;
         ColumnBuffer::new(&column.source, &column.column_type, layout.ranges)

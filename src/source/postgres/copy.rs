@@ -9,7 +9,7 @@ use crate::change::{TableName, TableSchema};
 use crate::config::PostgresSettings;
 use crate::decode::copy::{CopyMessage, CopyRow, parse};
 use crate::error::{Error, Kind, Result};
-use crate::server::postgres::{Connection, catalog, connect, quote_ident, quote_table, server_error};
+use crate::server::postgres::{Connection, connect, leaves, quote_ident, quote_table, server_error};
 use futures_util::{StreamExt, TryStreamExt};
 use std::pin::pin;
 
@@ -37,7 +37,7 @@ pub struct HeapRange {
 /// What Postgres answers.
 pub async fn plan_ranges(client: &tokio_postgres::Client, schema: &TableSchema) -> Result<Vec<HeapRange>> {
     let mut ranges = Vec::new();
-    for leaf in catalog::leaves(client, schema.relid).await? {
+    for leaf in leaves(client, schema.relid).await? {
         let count = (leaf.pages / BLOCKS_A_RANGE).max(1);
         for index in 0..count {
             ranges.push(HeapRange {
@@ -65,13 +65,8 @@ impl CopySession {
     /// [`Kind::Source`] where the snapshot is gone, or lies on another server.
     pub async fn open(settings: &PostgresSettings, snapshot: &str) -> Result<Self> {
         let client = connect(settings).await?;
-        let failed = |error| {
-            server_error("could not take the snapshot", error)
-        };
-        client
-            .batch_execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            .await
-            .map_err(failed)?;
+        let failed = |error| server_error("could not take the snapshot", error);
+        client.batch_execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(failed)?;
         // SET TRANSACTION SNAPSHOT takes no parameter; the name is the server's own, of hexadecimal digits and dashes.
         if !snapshot.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') {
             return Err(Error::new(Kind::Source, "the server gave the snapshot a name of an unknown form"));
@@ -87,10 +82,7 @@ impl CopySession {
     pub async fn export(settings: &PostgresSettings) -> Result<(Self, String)> {
         let client = connect(settings).await?;
         let failed = |error| server_error("could not export a snapshot", error);
-        client
-            .batch_execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            .await
-            .map_err(failed)?;
+        client.batch_execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(failed)?;
         let row = client.query_one("SELECT pg_catalog.pg_export_snapshot()", &[]).await.map_err(failed)?;
         let name = row.get(0);
         Ok((Self { client }, name))

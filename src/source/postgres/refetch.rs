@@ -3,11 +3,11 @@
 //! Postgres counts only once the change's transaction is visible: its commit record may be sent before other sessions see it.
 
 use crate::batch::Layout;
-use crate::config::PostgresSettings;
 use crate::change::TableSchema;
+use crate::config::PostgresSettings;
 use crate::error::{Error, Kind, Result};
 use crate::flow::{CurrentRow, Refetch};
-use crate::server::postgres::{Connection, catalog, connect, quote_ident, quote_table, server_error};
+use crate::server::postgres::{Connection, connect, quote_ident, quote_table, server_error, table};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ impl Refetch for PostgresRefetch {
     ) -> Result<Vec<Option<CurrentRow>>> {
         let client = self.client().await?;
         wait_visible(client, xid).await?;
-        let Some(schema) = catalog::table(client, layout.relation).await? else {
+        let Some(schema) = table(client, layout.relation).await? else {
             return Ok(vec![None; keys.len()]);
         };
         let sql = statement(layout, columns, &schema)?;
@@ -53,7 +53,9 @@ impl Refetch for PostgresRefetch {
         let arrays: Vec<Vec<String>> = (0..width)
             .map(|place| {
                 keys.iter()
-                    .map(|key| key.get(place).map(|part| String::from_utf8_lossy(part).into_owned()).unwrap_or_default())
+                    .map(|key| {
+                        key.get(place).map(|part| String::from_utf8_lossy(part).into_owned()).unwrap_or_default()
+                    })
                     .collect()
             })
             .collect();
@@ -65,7 +67,8 @@ impl Refetch for PostgresRefetch {
             .map_err(|error| server_error(&format!("could not read rows of {} again", schema.name), error))?;
         let mut found: HashMap<i64, CurrentRow> = HashMap::new();
         for row in rows {
-            let values = (0..columns.len()).map(|index| row.get::<_, Option<String>>(index + 1).map(String::into_bytes));
+            let values =
+                (0..columns.len()).map(|index| row.get::<_, Option<String>>(index + 1).map(String::into_bytes));
             found.insert(row.get(0), values.collect());
         }
         Ok((1..=keys.len() as i64).map(|place| found.remove(&place)).collect())
@@ -115,7 +118,10 @@ async fn wait_visible(client: &Connection, xid: u32) -> Result<()> {
             return Ok(());
         }
         if tokio::time::Instant::now() >= deadline {
-            return Err(Error::new(Kind::SourceUnreachable, "a transaction that was sent is still not visible at the source"));
+            return Err(Error::new(
+                Kind::SourceUnreachable,
+                "a transaction that was sent is still not visible at the source",
+            ));
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(200));

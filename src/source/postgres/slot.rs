@@ -146,16 +146,14 @@ pub async fn create_slot(
             }
         }
     };
-    let rows = rows
-        .map_err(|error| session_error(&format!("could not make replication slot \"{name}\""), settings, &error))?;
+    let rows =
+        rows.map_err(|error| session_error(&format!("could not make replication slot \"{name}\""), settings, &error))?;
     let text = |index: usize| {
         let value = rows.first().and_then(|row| row.get(index)).and_then(Option::as_ref)?;
         std::str::from_utf8(value).ok().map(str::to_owned)
     };
     match (text(1).and_then(|lsn| lsn.parse().ok()), text(2)) {
-        (Some(consistent_point), Some(snapshot)) => {
-            Ok(CreatedSlot { consistent_point, snapshot, _session: session })
-        }
+        (Some(consistent_point), Some(snapshot)) => Ok(CreatedSlot { consistent_point, snapshot, _session: session }),
         _ => Err(Error::new(Kind::Source, format!("could not read what Postgres said of slot \"{name}\""))),
     }
 }
@@ -181,6 +179,7 @@ async fn blockers(settings: &PostgresSettings) -> Result<Vec<Waiting>> {
 
 fn timed_out(name: &str, blockers: &[Waiting]) -> Error {
     let who = blockers.iter().map(|blocker| blocker.who.as_str()).collect::<Vec<_>>().join(", ");
-    Error::new(Kind::Source, format!("could not make replication slot \"{name}\" in time: it waits for {who}"))
-        .hint("end these transactions (pg_terminate_backend, ROLLBACK PREPARED), or give it more time with --slot-timeout")
+    Error::new(Kind::Source, format!("could not make replication slot \"{name}\" in time: it waits for {who}")).hint(
+        "end these transactions (pg_terminate_backend, ROLLBACK PREPARED), or give it more time with --slot-timeout",
+    )
 }

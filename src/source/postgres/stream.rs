@@ -8,9 +8,7 @@ use crate::config::PostgresSettings;
 use crate::error::{Error, Kind, Result};
 use crate::flow::{Event, Source};
 use crate::server::postgres::replication_config;
-use pgwire_replication::{FeedbackObserver, FeedbackSent, PgWireError, ReplicationClient, ReplicationEvent};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use pgwire_replication::{FeedbackObserver, PgWireError, ReplicationClient, ReplicationEvent};
 use std::time::Duration;
 
 /// Messages that wait between the socket and the decoder. Few, since each may be a row of megabytes.
@@ -22,8 +20,6 @@ const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct PostgresStream {
     client: ReplicationClient,
     xid: u32,
-    sent: Arc<AtomicU64>,
-    acknowledged: AtomicU64,
 }
 
 impl std::fmt::Debug for PostgresStream {
@@ -38,8 +34,6 @@ impl PostgresStream {
     /// # Errors
     /// [`Kind::SourceUnreachable`] where nobody answers; [`Kind::Source`] where the slot is taken, or the server refuses otherwise.
     pub async fn start(settings: &PostgresSettings, publications: Vec<String>, from: Lsn) -> Result<Self> {
-        let sent = Arc::new(AtomicU64::new(0));
-        let seen = Arc::clone(&sent);
         let mut config = replication_config(settings)?;
         config.publication = publications.into();
         config = config
@@ -47,14 +41,13 @@ impl PostgresStream {
             .with_buffer_size(WAITING_MESSAGES)
             .with_status_interval(STATUS_INTERVAL)
             .with_wakeup_interval(STATUS_INTERVAL)
-            .with_feedback_observer(FeedbackObserver::new(move |feedback: FeedbackSent| {
-                seen.fetch_max(feedback.applied.as_u64(), Ordering::Relaxed);
-            }));
+            // The client only keeps account of what it has not reported yet where somebody observes it.
+            .with_feedback_observer(FeedbackObserver::new(|_| {}));
         let tried = || format!("could not start replication from slot \"{}\"", settings.slot);
         let mut client =
             ReplicationClient::connect(config).await.map_err(|error| stream_error(&tried(), settings, &error))?;
         client.wait_started().await.map_err(|error| stream_error(&tried(), settings, &error))?;
-        Ok(Self { client, xid: 0, sent, acknowledged: AtomicU64::new(0) })
+        Ok(Self { client, xid: 0 })
     }
 }
 
@@ -72,11 +65,7 @@ impl Source for PostgresStream {
                     Event::Begin { commit: Lsn(final_lsn.as_u64()), xid }
                 }
                 ReplicationEvent::Commit { lsn, end_lsn, commit_time_micros } => Event::Commit {
-                    position: Position {
-                        commit: Lsn(lsn.as_u64()),
-                        end: Lsn(end_lsn.as_u64()),
-                        xid: self.xid,
-                    },
+                    position: Position { commit: Lsn(lsn.as_u64()), end: Lsn(end_lsn.as_u64()), xid: self.xid },
                     at: commit_time_micros,
                 },
                 ReplicationEvent::KeepAlive { wal_end, .. } => Event::Idle { lsn: Lsn(wal_end.as_u64()) },
@@ -89,14 +78,13 @@ impl Source for PostgresStream {
     }
 
     fn acknowledge(&self, position: Lsn) {
-        self.acknowledged.fetch_max(position.0, Ordering::Relaxed);
         self.client.update_applied_lsn(pgwire_replication::Lsn::from_u64(position.0));
     }
 
     async fn finish(&mut self) {
         // The worker drops what it has not sent yet when it is stopped, and Postgres would send it all again.
         let deadline = tokio::time::Instant::now() + FINISH_TIMEOUT;
-        while self.sent.load(Ordering::Relaxed) < self.acknowledged.load(Ordering::Relaxed)
+        while self.client.feedback_pending_since().is_some()
             && self.client.is_running()
             && tokio::time::Instant::now() < deadline
         {
@@ -131,9 +119,15 @@ fn is_lasting(text: &str) -> bool {
 fn stream_error(tried: &str, settings: &PostgresSettings, error: &PgWireError) -> Error {
     let text = error.to_string();
     let (kind, hint) = if text.contains("55006") {
-        (Kind::Source, Some("another process reads this slot: stop it, or give this pipeline a slot of its own (`postgres.slot`)"))
+        (
+            Kind::Source,
+            Some("another process reads this slot: stop it, or give this pipeline a slot of its own (`postgres.slot`)"),
+        )
     } else if error.is_auth() || text.contains("28P01") || text.contains("28000") {
-        (Kind::Source, Some("check user and password, and that pg_hba.conf lets the role in; `pipectl doctor` tries it"))
+        (
+            Kind::Source,
+            Some("check user and password, and that pg_hba.conf lets the role in; `pipectl doctor` tries it"),
+        )
     } else if text.contains("42501") || text.contains("must be superuser or replication role") {
         (Kind::Source, Some("give the role the right to replicate: ALTER ROLE … REPLICATION"))
     } else if error.is_server() && !["57P03", "57P01", "53300"].iter().any(|code| text.contains(code)) {
