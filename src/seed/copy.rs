@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_util::SinkExt;
 use std::pin::pin;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio_postgres::error::SqlState;
 
 /// Bytes that travel together: large enough that the cost of a message does not count.
 pub(super) const PIECE_BYTES: usize = 128 << 10;
@@ -77,7 +78,7 @@ async fn copy(
     pieces: &mut Receiver<Piece>,
     written: &mut impl FnMut(&str, u64),
 ) -> Result<()> {
-    let refused = |error| server_error(&format!("could not write rows into {}", target.table), error);
+    let refused = |error| refused(&target.table, error);
     written(&target.table, 0);
     let mut sink = pin!(connection.copy_in::<_, Bytes>(&*target.statement).await.map_err(refused)?);
     while let Some(Piece::Data(bytes, rows)) = pieces.recv().await {
@@ -87,4 +88,16 @@ async fn copy(
     sink.finish().await.map_err(refused)?;
     written(&target.table, 0);
     Ok(())
+}
+
+/// Says what the server said, which names the constraint, and what can be done about it.
+fn refused(table: &str, error: tokio_postgres::Error) -> Error {
+    let hint = match error.code() {
+        Some(code) if *code == SqlState::CHECK_VIOLATION => {
+            "made-up values cannot know what a CHECK constraint or a partition asks for: leave it off meanwhile, or fill the table otherwise"
+        }
+        Some(code) if *code == SqlState::UNIQUE_VIOLATION => "another `--random-seed` makes other values",
+        _ => return server_error(&format!("could not write rows into {table}"), error),
+    };
+    server_error(&format!("could not write rows into {table}"), error).hint(hint)
 }

@@ -13,5 +13,6 @@
 
 mod cli_ground;
 mod layers;
+mod seed;
 mod support;
 mod verify;

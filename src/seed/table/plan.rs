@@ -60,9 +60,7 @@ pub(super) async fn plan(connection: &Connection, facts: &TableFacts, rows: u64)
     for (place, column) in facts.columns.iter().enumerate() {
         planner.by_type(place, column)?;
     }
-    if !facts.unique.is_empty() {
-        planner.plan.salt = mix(catalog::count(connection, &facts.name).await?);
-    }
+    planner.plan.salt = mix(catalog::count(connection, &facts.name).await?);
     for set in &facts.unique {
         planner.differ(set).await?;
     }
@@ -230,6 +228,7 @@ impl Planner<'_> {
         }
         let greatest = match self.recipe(place) {
             Some(Recipe::Uuid | Recipe::Json | Recipe::Bytes | Recipe::Host { .. }) => None,
+            // A type that knows no greatest value has no recipe for unique ones either.
             _ => catalog::greatest(self.connection, &self.facts.name, &column.name, is_text).await.unwrap_or(None),
         };
         self.plan.salt = greatest

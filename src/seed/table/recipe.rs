@@ -130,7 +130,8 @@ pub(super) fn recipe(column: &ColumnFacts, table: &str) -> Result<Recipe, String
 pub(super) fn text_limit(column: &ColumnFacts) -> usize {
     match column.type_name.as_str() {
         "varchar" | "bpchar" if column.modifier >= HEADER => (column.modifier - HEADER) as usize,
-        "name" => 63,
+        // 63 bytes; Postgres cuts the rest off without a word, and a character may take three.
+        "name" => 21,
         "char" => 1,
         _ => UNLIMITED,
     }
@@ -179,6 +180,9 @@ fn precision(column: &ColumnFacts) -> Option<(u16, i16)> {
 }
 
 fn of_type(column: &ColumnFacts, table: &str) -> Option<Recipe> {
+    if column.type_name == "char" {
+        return Some(Recipe::OneOf(["a", "b", "c"].map(str::to_owned).to_vec()));
+    }
     if is_text(column) {
         return Some(Recipe::Text { words: meaning::words(&column.name, table), limit: text_limit(column) });
     }
