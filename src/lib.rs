@@ -31,6 +31,8 @@ pub mod checkpoint;
 
 pub mod sync;
 
+pub mod init;
+
 pub mod seed;
 
 pub mod doctor;

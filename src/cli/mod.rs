@@ -3,6 +3,7 @@
 
 mod confirm;
 mod doctor;
+mod init;
 pub(crate) mod output;
 pub(crate) mod progress;
 mod report;
@@ -32,6 +33,8 @@ pub(crate) struct Cli {
 /// The verbs, in the order of a pipeline's life.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Write a commented clickhouse_config.yml from what is in Postgres
+    Init(init::Args),
     /// Check every setting of both servers that the pipeline rests on
     Doctor(doctor::Arguments),
     Seed(seed::Arguments),
@@ -40,6 +43,7 @@ pub(crate) enum Command {
 /// Runs a verb.
 pub(crate) async fn run(command: Command, context: &Context) -> Result<ExitCode> {
     match command {
+        Command::Init(args) => init::run(args, context).await,
         Command::Doctor(arguments) => doctor::run(arguments, context).await,
         Command::Seed(arguments) => seed::run(arguments, context).await,
     }

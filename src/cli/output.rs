@@ -15,6 +15,7 @@ pub(crate) struct Output {
     form: Form,
     color: Color,
     quiet: bool,
+    terminal: bool,
     bars: MultiProgress,
 }
 
@@ -33,10 +34,11 @@ impl std::error::Error for ClosedStdout {}
 impl Output {
     pub(super) fn new(form: Form, color: Color, quiet: bool) -> Self {
         let bars = MultiProgress::new();
-        if quiet || !std::io::stderr().is_terminal() {
+        let terminal = std::io::stderr().is_terminal();
+        if quiet || !terminal {
             bars.set_draw_target(ProgressDrawTarget::hidden());
         }
-        Self { form, color, quiet, bars }
+        Self { form, color, quiet, terminal, bars }
     }
 
     /// Writes a text and a line end to stdout.
@@ -102,7 +104,7 @@ impl Output {
 
     /// Whether messages go to a terminal: bars instead of lines, questions are possible.
     pub(crate) fn is_terminal(&self) -> bool {
-        std::io::stderr().is_terminal()
+        self.terminal
     }
 
     /// Whether stdout may hold colours.

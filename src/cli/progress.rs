@@ -11,7 +11,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 /// The progress of one piece of work. It may be shared by threads; what is on the screen goes when it is finished or dropped.
 #[derive(Debug)]
 pub(crate) struct Bar {
-    bar: ProgressBar,
+    drawn: ProgressBar,
     label: String,
     unit: &'static str,
     started: Instant,
@@ -31,39 +31,39 @@ impl Bar {
             bar.enable_steady_tick(Duration::from_millis(200));
         }
         let lines = (!terminal && !output.is_quiet()).then(|| Mutex::new(Instant::now()));
-        Self { bar, label: label.to_owned(), unit, started: Instant::now(), lines }
+        Self { drawn: bar, label: label.to_owned(), unit, started: Instant::now(), lines }
     }
 
     /// Sets the units done so far.
     pub(crate) fn set(&self, position: u64) {
-        self.bar.set_position(position);
+        self.drawn.set_position(position);
         self.line(false);
     }
 
     /// Adds to the units done.
     pub(crate) fn add(&self, units: u64) {
-        self.bar.inc(units);
+        self.drawn.inc(units);
         self.line(false);
     }
 
     /// Sets the units that there are altogether, once that is known.
     pub(crate) fn set_total(&self, total: u64) {
-        if self.bar.length().is_none() {
-            self.bar.set_style(style(self.unit, true));
+        if self.drawn.length().is_none() {
+            self.drawn.set_style(style(self.unit, true));
         }
-        self.bar.set_length(total);
+        self.drawn.set_length(total);
     }
 
     /// Sets a remark that stands behind the numbers.
     pub(crate) fn remark(&self, text: impl Into<String>) {
-        self.bar.set_message(text.into());
+        self.drawn.set_message(text.into());
         self.line(false);
     }
 
     /// Takes the bar off the screen; where there are only lines, writes a last one.
     pub(crate) fn finish(&self) {
         self.line(true);
-        self.bar.finish_and_clear();
+        self.drawn.finish_and_clear();
     }
 
     fn line(&self, last: bool) {
@@ -72,7 +72,7 @@ impl Bar {
             return;
         }
         *written = Instant::now();
-        let text = describe(&self.label, self.unit, &self.bar, self.started.elapsed());
+        let text = describe(&self.label, self.unit, &self.drawn, self.started.elapsed());
         // That nobody reads the line is no reason to fail.
         std::io::Write::write_all(&mut std::io::stderr().lock(), text.as_bytes()).ok();
     }
@@ -80,7 +80,7 @@ impl Bar {
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        self.drawn.finish_and_clear();
     }
 }
 

@@ -9,8 +9,12 @@ use std::process::ExitCode;
 
 /// Prints an error and says the exit code that follows from its kind. That nobody reads stdout any more is a quiet success.
 pub(crate) fn report(error: &Error, context: &Context) -> ExitCode {
-    if error.source().is_some_and(|cause| cause.is::<ClosedStdout>()) {
-        return ExitCode::SUCCESS;
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        if next.is::<ClosedStdout>() {
+            return ExitCode::SUCCESS;
+        }
+        cause = next.source();
     }
     context.output.error_line(&render(error, context.output.color_stderr()));
     ExitCode::from(error.kind().policy().exit_code)

@@ -175,7 +175,6 @@ pub(super) fn clickhouse(
         }
         None => ClickHouseUrl::default(),
     };
-    let by_flag = around.flag.is_some();
     let in_file = password_in_file(keys.url.as_ref(), keys.password.as_ref(), base.written_password.expose());
     let secure = keys.secure.unwrap_or(base.secure);
     Some(ClickHouseSettings {

@@ -50,8 +50,21 @@ pub(super) fn parse(text: &str, sources: &Sources, variables: &BTreeMap<String, 
 /// # Errors
 /// As [`load`]; and [`Kind::Config`] where nothing says where Postgres is.
 pub fn load_postgres(sources: &Sources) -> Result<PostgresSettings> {
-    let (postgres, _) = load_part(sources, Scope::Postgres)?;
+    let (postgres, _) = load_part(sources, Scope::Postgres, read(&sources.file)?)?;
     postgres.ok_or_else(|| nowhere("Postgres", "postgres.url", POSTGRES_URL, "--postgres-url"))
+}
+
+/// Reads how to reach Postgres from the flag or the environment alone: before there is a file.
+///
+/// # Errors
+/// As [`load_postgres`].
+pub fn load_postgres_without_file(sources: &Sources) -> Result<PostgresSettings> {
+    let sources = Sources { file: DEFAULT_FILE.into(), ..sources.with_env_file() };
+    let (postgres, _) = load_part(&sources, Scope::Postgres, None)?;
+    postgres.ok_or_else(|| {
+        Error::new(Kind::Config, "nothing says where Postgres is")
+            .hint(format!("set the variable {POSTGRES_URL}, or give --postgres-url"))
+    })
 }
 
 /// Reads how to reach ClickHouse, as [`load_postgres`] does for Postgres.
@@ -59,15 +72,17 @@ pub fn load_postgres(sources: &Sources) -> Result<PostgresSettings> {
 /// # Errors
 /// As [`load_postgres`].
 pub fn load_clickhouse(sources: &Sources) -> Result<ClickHouseSettings> {
-    let (_, clickhouse) = load_part(sources, Scope::ClickHouse)?;
+    let (_, clickhouse) = load_part(sources, Scope::ClickHouse, read(&sources.file)?)?;
     clickhouse.ok_or_else(|| nowhere("ClickHouse", "clickhouse.url", CLICKHOUSE_URL, "--clickhouse-url"))
 }
 
-fn load_part(sources: &Sources, scope: Scope) -> Result<(Option<PostgresSettings>, Option<ClickHouseSettings>)> {
+type Connections = (Option<PostgresSettings>, Option<ClickHouseSettings>);
+
+fn load_part(sources: &Sources, scope: Scope, text: Option<String>) -> Result<Connections> {
     let variables = sources.variables()?;
     let problems = Problems::default();
     let default = sources.file.as_os_str().is_empty() || sources.file == Path::new(DEFAULT_FILE);
-    let document = match read(&sources.file)? {
+    let document = match text {
         Some(text) => file::read(&text, scope, &sources.flags, &variables, &problems),
         None if default => Document { pipeline: Some(NAMELESS.to_owned()), ..Document::default() },
         None => return Err(missing(&sources.file)),
@@ -101,8 +116,8 @@ fn connections_of(
 fn read(path: &Path) -> Result<Option<String>> {
     match std::fs::read(path) {
         Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|error| {
-            let bytes = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
-            let line = bytes.iter().filter(|byte| **byte == b'\n').count() + 1;
+            let read = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+            let line = String::from_utf8_lossy(read).matches('\n').count() + 1;
             Error::new(Kind::Config, format!("\"{}\" is not UTF-8 on line {line}", path.display()))
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),

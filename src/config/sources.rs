@@ -48,12 +48,24 @@ impl std::fmt::Debug for Flags {
 }
 
 impl Sources {
+    /// The same with the file of variables named, if it is there: for a configuration whose place changes.
+    pub(super) fn with_env_file(&self) -> Self {
+        let beside = self.beside(".env");
+        let env_file = self.env_file.clone().or_else(|| beside.is_file().then_some(beside));
+        Self { env_file, ..self.clone() }
+    }
+
+    /// The path of a file next to the configuration.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.file.parent().unwrap_or(Path::new("")).join(name)
+    }
+
     /// The variables: those of the process, and behind them those of the file.
     ///
     /// # Errors
     /// [`Kind::Config`] where the file was named and is not there, cannot be read, or has a line that is not `KEY=value`.
     pub fn variables(&self) -> Result<BTreeMap<String, String>> {
-        let beside = self.file.parent().unwrap_or(Path::new("")).join(".env");
+        let beside = self.beside(".env");
         let path = self.env_file.as_deref().unwrap_or(&beside);
         let mut variables = BTreeMap::new();
         if self.env_file.is_some() || path.is_file() {

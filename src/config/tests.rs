@@ -102,7 +102,7 @@ fn every_key_arrives() {
         memory: 64 << 20,
         heartbeat: Duration::from_secs(10),
         stop_timeout: Duration::from_secs(5),
-        slot_timeout: Some(Duration::from_secs(60)),
+        slot_timeout: Some(Duration::from_mins(1)),
     };
     assert_eq!(settings.sync, sync);
     assert_eq!(settings.statements[0].name, "daily_revenue");
@@ -201,7 +201,7 @@ fn no_secret_is_shown() {
 proptest! {
     #[test]
     fn no_text_makes_it_panic(text in ".*") {
-        let _ = read(&text, &both());
+        read(&text, &both()).ok();
     }
 
     #[test]
@@ -211,6 +211,6 @@ proptest! {
         let mut text: String = characters[..at].iter().collect();
         text.push_str(&put);
         text.extend(&characters[(at + length).min(characters.len())..]);
-        let _ = read(&text, &both());
+        read(&text, &both()).ok();
     }
 }

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order of the data's way. What stands in one row knows nothing of each other.
-const LAYERS: [&[&str]; 8] = [
+const LAYERS: [&[&str]; 9] = [
     &["error"],
     &["change"],
-    &["config", "decode", "batch"],
+    &["config", "decode"],
+    &["batch"],
     &["flow", "server"],
     &["source", "sink", "checkpoint"],
     &["sync", "tables", "init", "doctor", "seed", "tail", "verify"],
@@ -75,11 +76,12 @@ fn imports(text: &str) -> Vec<String> {
     let code = code.join("\n");
     let mut found = Vec::new();
     for (at, word) in code.match_indices("crate::") {
-        let before = code[..at].chars().next_back();
+        let (before, after) = code.split_at(at);
+        let before = before.chars().next_back();
         if before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
             continue;
         }
-        let rest = &code[at + word.len()..];
+        let rest = after.strip_prefix(word).unwrap();
         match rest.strip_prefix('{') {
             None => found.push(identifier(rest)),
             Some(group) => found.extend(first_names(group)),
@@ -97,7 +99,7 @@ fn first_names(group: &str) -> Vec<String> {
             '}' => depth -= 1,
             ',' if depth == 1 => begins = true,
             c if begins && !c.is_whitespace() => {
-                names.push(identifier(&group[at..]));
+                names.push(identifier(group.split_at(at).1));
                 begins = false;
             }
             _ => {}

@@ -8,10 +8,13 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stderr,
     reason = "a test that cannot go on ends by panicking; clippy knows the test functions, not what they call"
 )]
 
+mod cli_config;
 mod cli_ground;
+mod cli_init;
 mod layers;
 mod seed;
 mod support;

@@ -168,7 +168,7 @@ mod tests {
         let mut bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_owned();
         for n in 1..12 {
             let list = vec![format!("*a{}", n - 1); 9].join(",");
-            bomb.push_str(&format!("a{n}: &a{n} [{list}]\n"));
+            bomb = format!("{bomb}a{n}: &a{n} [{list}]\n");
         }
         assert_eq!(parse(&bomb).unwrap_err().what, "the document is too large");
     }

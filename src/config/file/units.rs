@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn durations_and_bytes_are_read() {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
         assert_eq!(duration("0"), Ok(Duration::ZERO));
         for wrong in ["", "s", "1", "1.5s", "1 fortnight", "99999999999999999999s", "999999999999d"] {
             assert!(duration(wrong).is_err(), "{wrong}");
