@@ -1,7 +1,7 @@
 //! How far a piece of work is: a bar on a terminal, a plain line every few seconds elsewhere.
 
 use super::output::Output;
-use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -118,15 +118,21 @@ fn style(unit: &str, bounded: bool) -> ProgressStyle {
         }
         (_, true) => {
             format!(
-                "{{prefix:20!}} {{bar:24}} {{human_pos:>11}}/{{human_len:11}} {{per_sec:>13}} {unit} {{eta:>5}} {{wide_msg}}"
+                "{{prefix:20!}} {{bar:24}} {{human_pos:>11}}/{{human_len:11}} {{rate:>13}} {unit} {{eta:>5}} {{wide_msg}}"
             )
         }
         (_, false) => {
-            format!("{{prefix:20!}} {{spinner}} {{human_pos:>11}} {{per_sec:>13}} {unit} {{elapsed:>5}} {{wide_msg}}")
+            format!("{{prefix:20!}} {{spinner}} {{human_pos:>11}} {{rate:>13}} {unit} {{elapsed:>5}} {{wide_msg}}")
         }
     };
     // The templates above are fixed, so that the fallback is never seen; the tests draw each.
-    ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.with_key("rate", whole_rate)
+}
+
+/// Units a second, without the fractions that indicatif's own key would show. A failure to write is indicatif's own affair.
+fn whole_rate(state: &ProgressState, text: &mut dyn std::fmt::Write) {
+    write!(text, "{}/s", HumanCount(state.per_sec() as u64)).ok();
 }
 
 #[cfg(test)]

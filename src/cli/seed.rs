@@ -170,7 +170,7 @@ struct Board {
 
 impl Board {
     fn new(context: &Context, label: &str) -> Self {
-        Self { bar: context.output.bar(label, "rows", Some(0)), total: 0, table: String::new() }
+        Self { bar: context.output.bar(label, "rows", None), total: 0, table: String::new() }
     }
 
     fn draw(&mut self, event: Event<'_>) {
