@@ -15,6 +15,7 @@
 mod cli_config;
 mod cli_ground;
 mod cli_init;
+mod doctor;
 mod layers;
 mod seed;
 mod support;

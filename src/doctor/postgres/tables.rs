@@ -22,11 +22,6 @@ pub(super) fn names<'t>(tables: impl IntoIterator<Item = &'t Table>) -> Vec<Stri
     tables.into_iter().map(|table| table.table_name().to_string()).collect()
 }
 
-/// Whether an entry of the configuration names one table, rather than a pattern.
-fn names_one_table(rule: &TableRule) -> bool {
-    !rule.source.contains(['*', '?'])
-}
-
 fn matched(facts: &Facts<'_>) -> Finding {
     let chosen = facts.chosen().count();
     let idle: Vec<&TableRule> = facts
@@ -38,7 +33,7 @@ fn matched(facts: &Facts<'_>) -> Finding {
         .collect();
     let sources: Vec<String> = idle.iter().map(|rule| rule.source.clone()).collect();
     let advice = || Remedy::advice("check the spelling, the schema and the database; names are case-sensitive");
-    if idle.iter().any(|rule| names_one_table(rule)) {
+    if idle.iter().any(|rule| !rule.is_pattern()) {
         return Finding::fail(format!("not in the database: {}", some_of(&sources))).about(sources).mend(advice());
     }
     if chosen == 0 && !idle.is_empty() {
@@ -182,7 +177,7 @@ fn unlogged(facts: &Facts<'_>) -> Finding {
         Remedy::shown(Place::Postgres, statements).note("it rewrites the table under a lock; or exclude the table");
     let names = names(tables_of(&without_log));
     let seen = format!("cannot be followed: {}", some_of(&names));
-    let asked_for = without_log.iter().any(|(_, rule)| names_one_table(rule));
+    let asked_for = without_log.iter().any(|(_, rule)| !rule.is_pattern());
     if asked_for { Finding::fail(seen) } else { Finding::warn(seen) }.about(names).mend(remedy)
 }
 
