@@ -3,6 +3,7 @@
 
 mod confirm;
 mod doctor;
+mod duration;
 mod init;
 pub(crate) mod output;
 pub(crate) mod progress;
@@ -10,6 +11,8 @@ mod report;
 mod seed;
 mod seed_summary;
 mod signals;
+mod verify;
+mod verify_summary;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use output::Output;
@@ -38,6 +41,8 @@ pub(crate) enum Command {
     /// Check every setting of both servers that the pipeline rests on
     Doctor(doctor::Arguments),
     Seed(seed::Arguments),
+    /// Prove that both sides are equal, value by value
+    Verify(verify::Arguments),
 }
 
 /// Runs a verb.
@@ -46,6 +51,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<ExitCode>
         Command::Init(args) => init::run(args, context).await,
         Command::Doctor(arguments) => doctor::run(arguments, context).await,
         Command::Seed(arguments) => seed::run(arguments, context).await,
+        Command::Verify(arguments) => verify::run(arguments, context).await,
     }
 }
 

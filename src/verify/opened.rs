@@ -7,13 +7,13 @@ use super::clickhouse_text::ClickHouseText;
 use super::hex;
 use super::postgres_text::PostgresText;
 use crate::change::{Lsn, Version};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::server::clickhouse::{self, Server};
 use crate::server::postgres::{Connection, server_error};
+use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt;
 use std::cmp::Ordering;
 use std::pin::Pin;
-use tokio::io::AsyncReadExt;
 use tokio_postgres::RowStream;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
@@ -167,7 +167,9 @@ fn unread(error: tokio_postgres::Error) -> Error {
 
 /// ClickHouse's rows, as they come.
 struct TargetRows {
-    bytes: ::clickhouse::query::BytesCursor,
+    chunks: ::clickhouse::query::BytesCursor,
+    /// What of the last chunk has not been read.
+    read: Bytes,
 }
 
 impl TargetRows {
@@ -186,28 +188,48 @@ impl TargetRows {
         if let Some(sample) = selection.sample {
             query = query.param("sample", hex(sample));
         }
-        Ok(Self { bytes: query.fetch_bytes("RowBinary").map_err(not_sent)? })
+        Ok(Self { chunks: query.fetch_bytes("RowBinary").map_err(not_sent)?, read: Bytes::new() })
     }
 
-    /// A key of 16 bytes, a hash of 8, a version of 16: <https://clickhouse.com/docs/interfaces/formats/RowBinary>.
+    /// The next row.
     async fn next(&mut self) -> Result<Option<(Key, Stored)>> {
-        let mut key = [0; 16];
-        if self.bytes.read(&mut key[..1]).await.map_err(broken)? == 0 {
-            return Ok(None);
+        loop {
+            if let Some((row, rest)) = self.read.split_at_checked(ROW_BYTES) {
+                let row = parse(row);
+                self.read = self.read.slice_ref(rest);
+                return row.map(Some).ok_or_else(torn);
+            }
+            // Not through its AsyncRead, which loses bytes where a value lies in two chunks.
+            match self.chunks.next().await.map_err(not_sent)? {
+                Some(chunk) if self.read.is_empty() => self.read = chunk,
+                Some(chunk) => self.read = [&self.read[..], &chunk[..]].concat().into(),
+                None if self.read.is_empty() => return Ok(None),
+                None => return Err(torn()),
+            }
         }
-        self.bytes.read_exact(&mut key[1..]).await.map_err(broken)?;
-        let hash = self.bytes.read_i64_le().await.map_err(broken)?;
-        let version = Version(self.bytes.read_u128_le().await.map_err(broken)?);
-        Ok(Some((Key(key), Stored { hash, transaction: version.transaction() })))
     }
+}
+
+/// Bytes of a row in RowBinary: a key of 16, a hash of 8, a version of 16, the numbers little-endian:
+/// <https://clickhouse.com/docs/interfaces/formats/RowBinary>.
+const ROW_BYTES: usize = 40;
+
+fn parse(row: &[u8]) -> Option<(Key, Stored)> {
+    let (key, rest) = row.split_first_chunk()?;
+    let (hash, rest) = rest.split_first_chunk()?;
+    let version = Version(u128::from_le_bytes(rest.try_into().ok()?));
+    Some((Key(*key), Stored { hash: i64::from_le_bytes(*hash), transaction: version.transaction() }))
+}
+
+fn torn() -> Error {
+    Error::new(
+        Kind::DestinationUnreachable,
+        "could not read the rows that differ from ClickHouse: the answer was cut off",
+    )
 }
 
 fn not_sent(error: ::clickhouse::error::Error) -> Error {
     clickhouse::server_error("could not read the rows that differ from ClickHouse", error)
-}
-
-fn broken(error: std::io::Error) -> Error {
-    not_sent(error.into())
 }
 
 impl<'a> FromSql<'a> for Key {
@@ -221,7 +243,7 @@ impl<'a> FromSql<'a> for Key {
 }
 
 impl ToSql for Key {
-    fn to_sql(&self, _: &Type, out: &mut bytes::BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
         out.extend_from_slice(&self.0);
         Ok(IsNull::No)
     }
@@ -252,6 +274,15 @@ mod tests {
         all.add(difference(None, Some(stored(5))).unwrap());
         assert_eq!((all.missing, all.extra, all.different, all.complete()), (1, 1, 1, true));
         assert_eq!(all.rows[1], Difference { key: KEY, source: Some(5), target: None });
+    }
+
+    #[test]
+    fn a_row_is_read_from_its_bytes() {
+        let mut bytes = vec![7; 16];
+        bytes.extend((-5_i64).to_le_bytes());
+        bytes.extend(Version::new(Lsn(9), Lsn(1)).0.to_le_bytes());
+        assert_eq!(parse(&bytes), Some((KEY, Stored { hash: -5, transaction: Lsn(9) })));
+        assert_eq!(parse(&bytes[..39]), None);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `verify` on real servers. What ClickHouse holds is written here by hand, never by pipectl.
 
+mod command;
+mod live;
 mod types;
 
 use crate::support::{Postgres, Stage, run};
