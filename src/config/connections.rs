@@ -131,6 +131,10 @@ pub(super) fn postgres(keys: PostgresKeys, around: &Surroundings<'_>, problems: 
     };
     let user = required(keys.user.or(base.user), "user");
     let host = required(keys.host.or(base.host), "host");
+    let (sslcert, sslkey) = (keys.sslcert.or(base.sslcert), keys.sslkey.or(base.sslkey));
+    if sslcert.is_some() != sslkey.is_some() {
+        problems.add(line, "postgres.sslcert", "goes together with sslkey: set both or neither");
+    }
     let own_name = format!("pipectl_{}", around.pipeline);
     Some(PostgresSettings {
         host: host?,
@@ -141,8 +145,8 @@ pub(super) fn postgres(keys: PostgresKeys, around: &Surroundings<'_>, problems: 
         database: keys.database.or(base.database).or(user)?,
         sslmode: base.sslmode.filter(|_| by_flag).or(keys.sslmode).or(base.sslmode).unwrap_or_default(),
         sslrootcert: keys.sslrootcert.or(base.sslrootcert),
-        sslcert: keys.sslcert.or(base.sslcert),
-        sslkey: keys.sslkey.or(base.sslkey),
+        sslcert,
+        sslkey,
         publication: keys.publication.unwrap_or_else(|| own_name.clone()),
         slot: keys.slot.unwrap_or(own_name),
         password_in_file: in_file,

@@ -16,6 +16,7 @@ mod cli_config;
 mod cli_ground;
 mod cli_init;
 mod doctor;
+mod cli_tls;
 mod layers;
 mod seed;
 mod support;

@@ -34,9 +34,6 @@ pub(super) fn postgres(section: Section<'_>, by_flag: bool) -> PostgresKeys {
     keys.sslrootcert = section.text("sslrootcert").map(Into::into);
     keys.sslcert = section.text("sslcert").map(Into::into);
     keys.sslkey = section.text("sslkey").map(Into::into);
-    if keys.sslcert.is_some() != keys.sslkey.is_some() {
-        section.problem("sslcert", "goes together with sslkey: set both or neither");
-    }
     keys.publication = section.parse("publication", |name| {
         (name.len() <= 63).then(|| name.to_owned()).ok_or_else(|| "must be at most 63 bytes long".to_owned())
     });

@@ -1,0 +1,50 @@
+//! How the connection to Postgres is protected, by real certificates.
+
+use crate::support::{Outcome, Stage, variable};
+
+fn init(stage: &Stage, url: &str, parameters: &str) -> Outcome {
+    let file = format!("{}.yml", parameters.len());
+    std::fs::remove_file(stage.directory.0.join(&file)).ok();
+    stage.pipectl(&["init", "-c", &file, "--postgres-url", &format!("{url}?{parameters}")])
+}
+
+#[test]
+fn a_certificate_is_checked_against_its_authority_and_its_name() {
+    let stage = Stage::new("tls_authority");
+    let right = variable("PIPECTL_PG_CA");
+    let wrong = variable("PIPECTL_PG_WRONG_CA");
+    let url = &stage.postgres.url;
+    for mode in ["disable", "prefer", "require"] {
+        let outcome = init(&stage, url, &format!("sslmode={mode}"));
+        assert_eq!(outcome.status, Some(0), "{mode}: {outcome}");
+    }
+    for mode in ["verify-ca", "verify-full"] {
+        let outcome = init(&stage, url, &format!("sslmode={mode}&sslrootcert={right}"));
+        assert_eq!(outcome.status, Some(0), "{mode}: {outcome}");
+        let outcome = init(&stage, url, &format!("sslmode={mode}&sslrootcert={wrong}"));
+        assert_eq!(outcome.status, Some(5), "{mode}: {outcome}");
+        assert!(outcome.stderr.contains("certificate"), "{mode}: {outcome}");
+        // The authorities that everyone trusts have not signed it.
+        let outcome = init(&stage, url, &format!("sslmode={mode}"));
+        assert_eq!(outcome.status, Some(5), "{mode}: {outcome}");
+    }
+    let outcome = init(&stage, url, "sslmode=verify-full&sslrootcert=none.pem");
+    assert_eq!(outcome.status, Some(3), "{outcome}");
+}
+
+#[test]
+fn a_client_certificate_logs_in() {
+    let stage = Stage::new("tls_client");
+    stage.admin.execute("DROP ROLE IF EXISTS pipectl_cert; CREATE ROLE pipectl_cert LOGIN");
+    let (_, place) = stage.postgres.url.rsplit_once('@').unwrap();
+    let url = format!("postgres://pipectl_cert@{place}");
+    let key = variable("PIPECTL_PG_CLIENT_KEY");
+    let certificate = variable("PIPECTL_PG_CLIENT_CERT");
+    let with = init(&stage, &url, &format!("sslmode=require&sslcert={certificate}&sslkey={key}"));
+    let without = init(&stage, &url, "sslmode=require");
+    let half = init(&stage, &url, &format!("sslmode=require&sslcert={certificate}"));
+    stage.admin.execute("DROP ROLE pipectl_cert");
+    assert_eq!(with.status, Some(0), "{with}");
+    assert_eq!(without.status, Some(5), "{without}");
+    assert_eq!(half.status, Some(3), "{half}");
+}
