@@ -294,8 +294,8 @@ mod tests {
     }
 
     /// Loads what was written.
-    fn loaded(test: &str, text: &str) -> crate::config::Settings {
-        let directory = std::env::temp_dir().join(format!("pipectl-init-{test}-{}", std::process::id()));
+    fn loaded(case: &str, text: &str) -> crate::config::Settings {
+        let directory = std::env::temp_dir().join(format!("pipectl-init-{case}-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let file = directory.join("clickhouse_config.yml");
         std::fs::write(&file, text).unwrap();
