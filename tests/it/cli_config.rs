@@ -1,6 +1,6 @@
 //! What is said of a configuration that is not there, wrong, or names a server that does not let pipectl in.
 
-use crate::support::{Directory, Invocation, Outcome};
+use crate::support::{Directory, Invocation, Outcome, Stage};
 
 const HEAD: &str = "pipeline: shop\npostgres: {url: '${POSTGRES_URL}'}\nclickhouse: {url: '${CLICKHOUSE_URL}'}\n";
 
@@ -66,4 +66,29 @@ fn variables_come_from_the_file_beside_and_from_the_one_named() {
     assert!(!outcome.stderr.contains("hunter2"), "{outcome}");
     let outcome = call(&["doctor", "--env-file", "none.env"]);
     assert_eq!(outcome.status, Some(3), "{outcome}");
+}
+
+#[test]
+fn a_wrong_password_and_an_unreachable_server_tell_which_side_it_was() {
+    let stage = Stage::new("which_side");
+    stage.postgres.execute("CREATE TABLE t (id bigint PRIMARY KEY)");
+    stage.config("tables: [public.*]\n");
+    let wrong = |url: &str| {
+        let (scheme, rest) = url.split_once("://").unwrap();
+        let (user, _) = rest.split_once(':').unwrap();
+        let (_, place) = rest.rsplit_once('@').unwrap();
+        format!("{scheme}://{user}:hunter2@{place}")
+    };
+    let (postgres, clickhouse) = (&stage.postgres.url, &stage.clickhouse.url);
+    for (variable, url, status) in [
+        ("POSTGRES_URL", wrong(postgres), 5),
+        ("POSTGRES_URL", "postgres://u@127.0.0.1:1/d".to_owned(), 5),
+        ("CLICKHOUSE_URL", wrong(clickhouse), 6),
+        ("CLICKHOUSE_URL", "http://127.0.0.1:1".to_owned(), 6),
+    ] {
+        let outcome = stage.invocation(&["verify"]).env(variable, &url).run();
+        assert_eq!(outcome.status, Some(status), "{variable}: {outcome}");
+        assert!(outcome.stderr.contains("error: ") && outcome.stderr.contains("hint: "), "{variable}: {outcome}");
+        assert!(!outcome.stderr.contains("hunter2"), "{variable}: {outcome}");
+    }
 }

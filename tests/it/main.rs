@@ -15,8 +15,8 @@
 mod cli_config;
 mod cli_ground;
 mod cli_init;
-mod doctor;
 mod cli_tls;
+mod doctor;
 mod layers;
 mod seed;
 mod support;
