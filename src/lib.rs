@@ -33,6 +33,8 @@ pub mod sync;
 
 pub mod init;
 
+pub mod tables;
+
 pub mod seed;
 
 pub mod doctor;

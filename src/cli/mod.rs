@@ -2,6 +2,7 @@
 //! library and draws what it tells. Only this folder prints, through [`output::Output`].
 
 mod confirm;
+mod create_tables;
 mod doctor;
 mod duration;
 mod init;
@@ -38,9 +39,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Write a commented clickhouse_config.yml from what is in Postgres
     Init(init::Args),
+    Seed(seed::Arguments),
+    CreateTables(create_tables::Arguments),
     /// Check every setting of both servers that the pipeline rests on
     Doctor(doctor::Arguments),
-    Seed(seed::Arguments),
     /// Prove that both sides are equal, value by value
     Verify(verify::Arguments),
 }
@@ -50,6 +52,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<ExitCode>
     match command {
         Command::Init(args) => init::run(args, context).await,
         Command::Doctor(arguments) => doctor::run(arguments, context).await,
+        Command::CreateTables(arguments) => create_tables::run(arguments, context).await,
         Command::Seed(arguments) => seed::run(arguments, context).await,
         Command::Verify(arguments) => verify::run(arguments, context).await,
     }

@@ -12,6 +12,7 @@
     reason = "a test that cannot go on ends by panicking; clippy knows the test functions, not what they call"
 )]
 
+mod catalog;
 mod cli_config;
 mod cli_ground;
 mod cli_init;
@@ -20,4 +21,5 @@ mod doctor;
 mod layers;
 mod seed;
 mod support;
+mod tables;
 mod verify;

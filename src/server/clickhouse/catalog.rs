@@ -69,7 +69,7 @@ pub async fn database(server: &Server, name: &str) -> Result<StoredDatabase> {
         let table = StoredTable {
             engine: text(&row, "engine")?,
             engine_arguments: arguments(&text(&row, "engine_full")?),
-            sorting_key: list(&text(&row, "sorting_key")?),
+            sorting_key: sorting_key(&text(&row, "sorting_key")?),
             partition_key: text(&row, "partition_key")?,
             query: text(&row, "as_select")?,
             // 64-bit numbers come as texts.
@@ -107,6 +107,14 @@ fn text(row: &serde_json::Map<String, serde_json::Value>, column: &str) -> Resul
         .and_then(|value| value.as_str())
         .map(str::to_owned)
         .ok_or_else(|| Error::new(Kind::Destination, format!("could not read \"{column}\" of ClickHouse's catalog")))
+}
+
+/// The columns of a sorting key: a single one stands in parentheses where it was written so.
+fn sorting_key(text: &str) -> Vec<String> {
+    match list(text).as_slice() {
+        [only] if only.starts_with('(') => only.strip_prefix('(').map(list).unwrap_or_default(),
+        columns => columns.to_vec(),
+    }
 }
 
 /// The arguments of `Engine(a, 'b', …) ORDER BY …`.
@@ -175,6 +183,13 @@ mod tests {
         assert_eq!(list("`c\\`d`, e, `a, b\\\\`"), ["c`d", "e", "a, b\\"]);
         assert_eq!(list("toDate(a, 'x,y)'), b"), ["toDate(a, 'x,y)')", "b"]);
         assert_eq!(list(""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_sorting_key_may_stand_in_parentheses() {
+        assert_eq!(sorting_key("(`a)b`)"), ["a)b"]);
+        assert_eq!(sorting_key("a, b"), ["a", "b"]);
+        assert_eq!(sorting_key(""), Vec::<String>::new());
     }
 
     #[test]
