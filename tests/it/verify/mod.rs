@@ -1,11 +1,11 @@
-//! `verify` on real servers. What ClickHouse holds is written here by hand, never by pipectl.
+//! `verify` on real sides. What ClickHouse holds is written here by hand, never by pipectl.
 
 mod command;
 mod live;
 mod types;
 
 use crate::support::{Postgres, Stage, run};
-use pipectl::config::{Settings, SyncSettings, TableRule};
+use pipectl::config::{Keyless, Settings, SyncSettings, TableRule};
 use pipectl::server::postgres::{connect, tables};
 use pipectl::sink::clickhouse::plan_table;
 use pipectl::verify::{Event, Fault, Options, Report, Table, TableReport, verify};
@@ -99,27 +99,27 @@ fn faults(table: &TableReport) -> Vec<(Fault, String, Vec<&str>)> {
 const ENGINE: &str = "`_version` UInt128, `_deleted` UInt8) ENGINE = ReplacingMergeTree(_version, _deleted) ORDER BY";
 
 /// Table `t000` and so on: `id` and the case's value.
-fn store(servers: &Sides, cases: &[Case]) {
-    servers.pg(PRELUDE);
+fn store(sides: &Sides, cases: &[Case]) {
+    sides.pg(PRELUDE);
     for (number, case) in cases.iter().enumerate() {
         let source = (case.rows.iter().enumerate()).map(|(id, (value, _))| format!("({id}, {value})"));
         let source = source.collect::<Vec<_>>().join(", ");
-        servers.pg(&format!(
+        sides.pg(&format!(
             "CREATE TABLE t{number:03} (id int PRIMARY KEY, v {}); INSERT INTO t{number:03} VALUES {source}",
             case.source
         ));
-        servers.ch(&format!("CREATE TABLE db.t{number:03} (id Int32, v {}, {ENGINE} id", case.target));
+        sides.ch(&format!("CREATE TABLE db.t{number:03} (id Int32, v {}, {ENGINE} id", case.target));
         for (id, (_, value)) in case.rows.iter().enumerate() {
-            servers.ch(&format!("INSERT INTO db.t{number:03} SELECT {id}, {value}, 0, 0"));
+            sides.ch(&format!("INSERT INTO db.t{number:03} SELECT {id}, {value}, 0, 0"));
         }
     }
 }
 
 fn check_types(test: &str, cases: &[Case], rule_of: impl Fn(&str) -> TableRule) {
-    let servers = Sides::new(test);
-    store(&servers, cases);
-    let tables = servers.tables(rule_of);
-    let report = servers.verify(&tables, &options());
+    let sides = Sides::new(test);
+    store(&sides, cases);
+    let tables = sides.tables(rule_of);
+    let report = sides.verify(&tables, &options());
     for (case, table) in cases.iter().zip(&report.tables) {
         let what = format!("{} as {}: {table:#?}", case.source, case.target);
         assert_eq!((table.rows, table.equal), (case.rows.len() as u64, case.rows.len() as u64), "{what}");
@@ -129,10 +129,10 @@ fn check_types(test: &str, cases: &[Case], rule_of: impl Fn(&str) -> TableRule) 
     assert!(report.equal);
     for (number, case) in cases.iter().enumerate() {
         for (id, value) in case.spoiled {
-            servers.ch(&format!("INSERT INTO db.t{number:03} SELECT {id}, {value}, 1, 0"));
+            sides.ch(&format!("INSERT INTO db.t{number:03} SELECT {id}, {value}, 1, 0"));
         }
     }
-    let report = servers.verify(&tables, &options());
+    let report = sides.verify(&tables, &options());
     for (case, table) in cases.iter().zip(&report.tables) {
         let expected: Vec<_> =
             case.spoiled.iter().map(|(id, _)| (Fault::Different, id.to_string(), vec!["v"])).collect();
@@ -155,9 +155,9 @@ fn types_of_the_configuration_are_compared_too() {
 
 #[test]
 fn strictly_policy_nulls_are_differences() {
-    let servers = Sides::new("verify_strict");
-    store(&servers, CASES);
-    let report = servers.verify_all(&Options { strict: true, ..options() });
+    let sides = Sides::new("verify_strict");
+    store(&sides, CASES);
+    let report = sides.verify_all(&Options { strict: true, ..options() });
     for (case, table) in CASES.iter().zip(&report.tables) {
         // An array with several such values is one row that differs.
         let rows = if case.source.ends_with("[]") { case.policy.min(1) } else { case.policy };
@@ -167,25 +167,25 @@ fn strictly_policy_nulls_are_differences() {
 
 #[test]
 fn the_calendar_of_the_server_decides_what_must_be_null() {
-    let servers = Sides::new("verify_calendar");
-    servers.pg("CREATE TABLE d (id int PRIMARY KEY, v date); CREATE TABLE t (id int PRIMARY KEY, v timestamp)");
-    servers.pg("INSERT INTO d VALUES (1, '0001-01-01'), (2, '9999-12-31'), (3, '0001-12-31 BC'), (4, '10000-01-01')");
-    servers.pg("INSERT INTO t VALUES (1, '0001-01-01'), (2, '9999-12-31 23:59:59.999999'), (3, '0001-12-31 BC'), \
+    let sides = Sides::new("verify_calendar");
+    sides.pg("CREATE TABLE d (id int PRIMARY KEY, v date); CREATE TABLE t (id int PRIMARY KEY, v timestamp)");
+    sides.pg("INSERT INTO d VALUES (1, '0001-01-01'), (2, '9999-12-31'), (3, '0001-12-31 BC'), (4, '10000-01-01')");
+    sides.pg("INSERT INTO t VALUES (1, '0001-01-01'), (2, '9999-12-31 23:59:59.999999'), (3, '0001-12-31 BC'), \
          (4, '10000-01-01')");
-    servers.ch(&format!("CREATE TABLE db.d (id Int32, v Nullable(Date32), {ENGINE} id"));
-    servers.ch(&format!("CREATE TABLE db.t (id Int32, v Nullable(DateTime64(6, 'UTC')), {ENGINE} id"));
+    sides.ch(&format!("CREATE TABLE db.d (id Int32, v Nullable(Date32), {ENGINE} id"));
+    sides.ch(&format!("CREATE TABLE db.t (id Int32, v Nullable(DateTime64(6, 'UTC')), {ENGINE} id"));
     let (first, last) = ("fromDaysSinceYearZero32(366)", "fromDaysSinceYearZero32(3652424)");
-    let long_dates = servers.stage.clickhouse.value(&format!("SELECT toString({first})")) == "0001-01-01";
+    let long_dates = sides.stage.clickhouse.value(&format!("SELECT toString({first})")) == "0001-01-01";
     let (start, end) =
         ("fromUnixTimestamp64Micro(-62135596800000000, 'UTC')", "fromUnixTimestamp64Micro(253402300799999999, 'UTC')");
-    let long_times = servers.stage.clickhouse.value(&format!("SELECT toYear({start})")) == "1";
+    let long_times = sides.stage.clickhouse.value(&format!("SELECT toYear({start})")) == "1";
     for (table, long, low, high) in [("d", long_dates, first, last), ("t", long_times, start, end)] {
         let (low, high) = if long { (low, high) } else { ("NULL", "NULL") };
-        servers.ch(&format!("INSERT INTO db.{table} SELECT 1, {low}, 0, 0"));
-        servers.ch(&format!("INSERT INTO db.{table} SELECT 2, {high}, 0, 0"));
-        servers.ch(&format!("INSERT INTO db.{table} VALUES (3, NULL, 0, 0), (4, NULL, 0, 0)"));
+        sides.ch(&format!("INSERT INTO db.{table} SELECT 1, {low}, 0, 0"));
+        sides.ch(&format!("INSERT INTO db.{table} SELECT 2, {high}, 0, 0"));
+        sides.ch(&format!("INSERT INTO db.{table} VALUES (3, NULL, 0, 0), (4, NULL, 0, 0)"));
     }
-    let report = servers.verify_all(&options());
+    let report = sides.verify_all(&options());
     for (table, long) in report.tables.iter().zip([long_dates, long_times]) {
         assert_eq!((table.equal, table.policy_nulls["v"]), (4, if long { 2 } else { 4 }), "{table:#?}");
     }
@@ -193,31 +193,31 @@ fn the_calendar_of_the_server_decides_what_must_be_null() {
 
 #[test]
 fn vectors_are_compared_by_their_bits() {
-    let servers = Sides::new("verify_vector");
-    servers.pg(
+    let sides = Sides::new("verify_vector");
+    sides.pg(
         "CREATE TABLE t (id int PRIMARY KEY, v real[]); INSERT INTO t VALUES (1, '{0.1,-0,3}'), (2, NULL), (3, '{1}')",
     );
-    servers.ch(&format!("CREATE TABLE db.t (id Int32, v Array(Float32), {ENGINE} id"));
-    servers.ch("INSERT INTO db.t VALUES (1, [0.1, -0., 3], 0, 0), (2, [], 0, 0), (3, [1.0000001], 0, 0)");
-    let mut tables = servers.tables(rule);
+    sides.ch(&format!("CREATE TABLE db.t (id Int32, v Array(Float32), {ENGINE} id"));
+    sides.ch("INSERT INTO db.t VALUES (1, [0.1, -0., 3], 0, 0), (2, [], 0, 0), (3, [1.0000001], 0, 0)");
+    let mut tables = sides.tables(rule);
     // The extension need not be installed: its values are cast to real[] before all else, which real[] are already.
     tables[0].plan.schema.columns[1].source_type = pipectl::change::SourceType::Vector;
-    let report = servers.verify(&tables, &options());
+    let report = sides.verify(&tables, &options());
     assert_eq!(faults(&report.tables[0]), [(Fault::Different, "3".to_owned(), vec!["v"])]);
 }
 
 #[test]
 fn missing_extra_and_deleted_rows_are_told_apart() {
-    let servers = Sides::new("verify_rows");
-    servers.pg("CREATE TABLE t (id int PRIMARY KEY, a text, b text)");
-    servers.pg("INSERT INTO t SELECT n, 'a' || n, 'b' || n FROM generate_series(1, 3000) AS n");
-    servers.ch(&format!("CREATE TABLE db.t (id Int32, a Nullable(String), b Nullable(String), {ENGINE} id"));
-    servers.ch("INSERT INTO db.t SELECT number + 1, 'a' || toString(number + 1), 'b' || toString(number + 1), 0, 0 FROM numbers(3000)");
-    servers.ch("INSERT INTO db.t VALUES (4000, 'gone', 'gone', 5, 0), (4000, 'gone', 'gone', 6, 1)");
-    let table = servers.verify_one(&options());
+    let sides = Sides::new("verify_rows");
+    sides.pg("CREATE TABLE t (id int PRIMARY KEY, a text, b text)");
+    sides.pg("INSERT INTO t SELECT n, 'a' || n, 'b' || n FROM generate_series(1, 3000) AS n");
+    sides.ch(&format!("CREATE TABLE db.t (id Int32, a Nullable(String), b Nullable(String), {ENGINE} id"));
+    sides.ch("INSERT INTO db.t SELECT number + 1, 'a' || toString(number + 1), 'b' || toString(number + 1), 0, 0 FROM numbers(3000)");
+    sides.ch("INSERT INTO db.t VALUES (4000, 'gone', 'gone', 5, 0), (4000, 'gone', 'gone', 6, 1)");
+    let table = sides.verify_one(&options());
     assert_eq!((table.rows, table.equal, table.is_equal(true)), (3000, 3000, true), "{table:#?}");
-    servers.ch("INSERT INTO db.t VALUES (17, '', '', 7, 1), (5000, 'new', 'new', 7, 0), (18, 'b18', 'a18', 7, 0)");
-    let table = servers.verify_one(&options());
+    sides.ch("INSERT INTO db.t VALUES (17, '', '', 7, 1), (5000, 'new', 'new', 7, 0), (18, 'b18', 'a18', 7, 0)");
+    let table = sides.verify_one(&options());
     let expected = [
         (Fault::Missing, "17".to_owned(), vec![]),
         (Fault::Different, "18".to_owned(), vec!["a", "b"]),
@@ -229,9 +229,9 @@ fn missing_extra_and_deleted_rows_are_told_apart() {
 
 #[test]
 fn keys_are_compared_whatever_they_hold() {
-    let servers = Sides::new("verify_keys");
-    servers.pg("CREATE TABLE a (x text COLLATE \"C\", y text, z int, v int, PRIMARY KEY (y, x, z))");
-    servers.ch(&format!("CREATE TABLE db.a (x String, y String, z Int32, v Nullable(Int32), {ENGINE} (y, x, z)"));
+    let sides = Sides::new("verify_keys");
+    sides.pg("CREATE TABLE a (x text COLLATE \"C\", y text, z int, v int, PRIMARY KEY (y, x, z))");
+    sides.ch(&format!("CREATE TABLE db.a (x String, y String, z Int32, v Nullable(Int32), {ENGINE} (y, x, z)"));
     let keys = [
         ("1:a;", "b", 1),
         ("1:a", ";b", 1),
@@ -246,22 +246,22 @@ fn keys_are_compared_whatever_they_hold() {
         ("null", "NULL", 0),
     ];
     for (x, y, z) in keys {
-        servers.pg(&format!("INSERT INTO a VALUES ('{x}', '{y}', {z}, {z})"));
-        servers.ch(&format!("INSERT INTO db.a VALUES ('{x}', '{y}', {z}, {z}, 0, 0)"));
+        sides.pg(&format!("INSERT INTO a VALUES ('{x}', '{y}', {z}, {z})"));
+        sides.ch(&format!("INSERT INTO db.a VALUES ('{x}', '{y}', {z}, {z}, 0, 0)"));
     }
-    servers.pg("CREATE TABLE b (k float8 PRIMARY KEY, v int); INSERT INTO b VALUES ('-0', 1), ('NaN', 2)");
-    servers.ch(&format!("CREATE TABLE db.b (k Float64, v Nullable(Int32), {ENGINE} k"));
-    servers.ch("INSERT INTO db.b VALUES (0., 1, 0, 0), (nan, 2, 0, 0)");
-    servers.pg("CREATE TABLE c (k timestamptz PRIMARY KEY); INSERT INTO c VALUES ('infinity'), ('2024-01-01+00')");
-    servers.ch(&format!("CREATE TABLE db.c (k String, {ENGINE} k"));
-    servers.ch("INSERT INTO db.c VALUES ('infinity', 0, 0), ('2024-01-01 00:00:00+00', 0, 0)");
-    let report = servers.verify_all(&options());
+    sides.pg("CREATE TABLE b (k float8 PRIMARY KEY, v int); INSERT INTO b VALUES ('-0', 1), ('NaN', 2)");
+    sides.ch(&format!("CREATE TABLE db.b (k Float64, v Nullable(Int32), {ENGINE} k"));
+    sides.ch("INSERT INTO db.b VALUES (0., 1, 0, 0), (nan, 2, 0, 0)");
+    sides.pg("CREATE TABLE c (k timestamptz PRIMARY KEY); INSERT INTO c VALUES ('infinity'), ('2024-01-01+00')");
+    sides.ch(&format!("CREATE TABLE db.c (k String, {ENGINE} k"));
+    sides.ch("INSERT INTO db.c VALUES ('infinity', 0, 0), ('2024-01-01 00:00:00+00', 0, 0)");
+    let report = sides.verify_all(&options());
     assert_eq!((report.tables[0].equal, report.tables[0].is_equal(true)), (11, true), "{report:#?}");
     // One key for an index, but not one value.
     assert_eq!(faults(&report.tables[1]), [(Fault::Different, "-0".to_owned(), vec!["k"])]);
     assert!(report.tables[2].is_equal(true), "{report:#?}");
-    servers.ch("INSERT INTO db.a VALUES ('1:a', ';b', 1, 99, 1, 0), ('Ä', 'ä', 1, 1, 1, 1), ('Ä', 'Ä', 1, 1, 1, 0)");
-    let report = servers.verify_all(&options());
+    sides.ch("INSERT INTO db.a VALUES ('1:a', ';b', 1, 99, 1, 0), ('Ä', 'ä', 1, 1, 1, 1), ('Ä', 'Ä', 1, 1, 1, 0)");
+    let report = sides.verify_all(&options());
     let expected = [
         (Fault::Different, ";b,1:a,1".to_owned(), vec!["v"]),
         (Fault::Extra, "Ä,Ä,1".to_owned(), vec![]),
@@ -271,14 +271,32 @@ fn keys_are_compared_whatever_they_hold() {
 }
 
 #[test]
+fn rows_without_a_key_are_told_apart_by_all_they_hold() {
+    let sides = Sides::new("verify_keyless");
+    sides.pg("CREATE TABLE t (v text, n int); INSERT INTO t VALUES ('a', 1), ('a', 1), (NULL, NULL), ('b', 2)");
+    sides.ch("CREATE TABLE db.t (v Nullable(String), n Nullable(Int32), `_version` UInt128, `_ordinal` UInt64) \
+         ENGINE = ReplacingMergeTree(_version) ORDER BY (_version, _ordinal)");
+    sides.ch("INSERT INTO db.t VALUES ('a', 1, 0, 1), ('a', 1, 0, 2), (NULL, NULL, 0, 3), ('b', 2, 5, 1)");
+    let insert_only = |name: &str| TableRule { keyless: Keyless::InsertOnly, ..rule(name) };
+    let tables = sides.tables(insert_only);
+    assert!(sides.verify(&tables, &options()).equal);
+    sides.pg("INSERT INTO t VALUES ('a', 1)");
+    sides.ch("INSERT INTO db.t VALUES ('', NULL, 6, 1)");
+    let report = sides.verify(&tables, &options());
+    let expected = [(Fault::Extra, ",NULL".to_owned(), vec![]), (Fault::Missing, "a,1".to_owned(), vec![])];
+    assert_eq!(faults(&report.tables[0]), expected);
+    assert_eq!(report.tables[0].equal, 4);
+}
+
+#[test]
 fn tables_that_cannot_be_compared_are_no_equal_tables() {
-    let servers = Sides::new("verify_problems");
-    servers.pg("CREATE TABLE a (id int PRIMARY KEY, v int); CREATE TABLE b (id int PRIMARY KEY, v int)");
-    servers.pg("CREATE TABLE c (id int PRIMARY KEY, v int); CREATE TABLE d (id int PRIMARY KEY, v int)");
-    servers.ch(&format!("CREATE TABLE db.b (id Int32, {ENGINE} id"));
-    servers.ch(&format!("CREATE TABLE db.c (id Int32, v Array(Int32), {ENGINE} id"));
-    servers.ch(&format!("CREATE TABLE db.d (id UUID, v Nullable(Int32), {ENGINE} id"));
-    let report = servers.verify_all(&options());
+    let sides = Sides::new("verify_problems");
+    sides.pg("CREATE TABLE a (id int PRIMARY KEY, v int); CREATE TABLE b (id int PRIMARY KEY, v int)");
+    sides.pg("CREATE TABLE c (id int PRIMARY KEY, v int); CREATE TABLE d (id int PRIMARY KEY, v int)");
+    sides.ch(&format!("CREATE TABLE db.b (id Int32, {ENGINE} id"));
+    sides.ch(&format!("CREATE TABLE db.c (id Int32, v Array(Int32), {ENGINE} id"));
+    sides.ch(&format!("CREATE TABLE db.d (id UUID, v Nullable(Int32), {ENGINE} id"));
+    let report = sides.verify_all(&options());
     assert!(!report.equal);
     let problems: Vec<_> = report.tables.iter().map(|table| table.problem.as_deref()).collect();
     let expected = [
@@ -294,8 +312,8 @@ fn tables_that_cannot_be_compared_are_no_equal_tables() {
 
 #[test]
 fn odd_names_empty_tables_partitions_and_filters() {
-    let servers = Sides::new("verify_names");
-    servers
+    let sides = Sides::new("verify_names");
+    sides
         .pg("CREATE TABLE \"Odd \"\"t`able\" (\"pipectl_c0\" int PRIMARY KEY, \"h\" text, \"t\" text, \"a`b\"\"c\" text, e text[]);
              INSERT INTO \"Odd \"\"t`able\" VALUES (1, 'h', 't', 'x', '{e}');
              CREATE TABLE empty (id int PRIMARY KEY);
@@ -306,28 +324,28 @@ fn odd_names_empty_tables_partitions_and_filters() {
              INSERT INTO parted SELECT n, CASE WHEN n % 2 = 0 THEN 'EU' ELSE 'US' END, 'v' || n FROM generate_series(1, 100) AS n;
              CREATE TABLE kept (id int PRIMARY KEY, region text); INSERT INTO kept VALUES (1, 'EU'), (2, 'US')")
         ;
-    servers
+    sides
         .ch(&format!(
             "CREATE TABLE db.`Odd \"t\\`able` (pipectl_c0 Int32, h Nullable(String), t Nullable(String), `a\\`b\"c` Nullable(String), \
              e Array(Nullable(String)), {ENGINE} pipectl_c0"
         ))
         ;
-    servers.ch("INSERT INTO db.`Odd \"t\\`able` VALUES (1, 'h', 't', 'x', ['e'], 0, 0)");
-    servers.ch(&format!("CREATE TABLE db.empty (id Int32, {ENGINE} id"));
-    servers.ch(&format!("CREATE TABLE db.parted (id Int32, region String, v Nullable(String), {ENGINE} (id, region)"));
-    servers.ch("INSERT INTO db.parted SELECT number + 1, if(number % 2 = 1, 'EU', 'US'), 'v' || toString(number + 1), 0, 0 FROM numbers(100)");
-    servers.ch(&format!("CREATE TABLE db.kept (id Int32, region Nullable(String), {ENGINE} id"));
-    servers.ch("INSERT INTO db.kept VALUES (1, 'EU', 0, 0)");
+    sides.ch("INSERT INTO db.`Odd \"t\\`able` VALUES (1, 'h', 't', 'x', ['e'], 0, 0)");
+    sides.ch(&format!("CREATE TABLE db.empty (id Int32, {ENGINE} id"));
+    sides.ch(&format!("CREATE TABLE db.parted (id Int32, region String, v Nullable(String), {ENGINE} (id, region)"));
+    sides.ch("INSERT INTO db.parted SELECT number + 1, if(number % 2 = 1, 'EU', 'US'), 'v' || toString(number + 1), 0, 0 FROM numbers(100)");
+    sides.ch(&format!("CREATE TABLE db.kept (id Int32, region Nullable(String), {ENGINE} id"));
+    sides.ch("INSERT INTO db.kept VALUES (1, 'EU', 0, 0)");
     let filtered =
         |name: &str| TableRule { row_filter: (name == "kept").then(|| "region = 'EU'".to_owned()), ..rule(name) };
-    let tables: Vec<Table> = servers.tables(filtered);
-    let report = servers.verify(&tables, &options());
+    let tables: Vec<Table> = sides.tables(filtered);
+    let report = sides.verify(&tables, &options());
     assert!(report.equal, "{report:#?}");
     let rows: BTreeMap<&str, u64> = report.tables.iter().map(|table| (table.source.as_str(), table.rows)).collect();
     assert_eq!((rows["public.empty"], rows["public.parted"], rows["public.kept"]), (0, 100, 1));
-    servers.ch("INSERT INTO db.parted VALUES (7, 'US', 'w7', 1, 0)");
-    servers.ch("INSERT INTO db.empty VALUES (7, 1, 0)");
-    let report = servers.verify(&tables, &options());
+    sides.ch("INSERT INTO db.parted VALUES (7, 'US', 'w7', 1, 0)");
+    sides.ch("INSERT INTO db.empty VALUES (7, 1, 0)");
+    let report = sides.verify(&tables, &options());
     let faults: Vec<_> = report.tables.iter().flat_map(faults).collect();
     assert_eq!(faults.len(), 2, "{faults:?}");
     assert!(faults.contains(&(Fault::Extra, "7".to_owned(), vec![])));
@@ -336,24 +354,24 @@ fn odd_names_empty_tables_partitions_and_filters() {
 
 #[test]
 fn a_sample_is_a_part_of_the_rows_on_both_sides() {
-    let servers = Sides::new("verify_sample");
-    numbers(&servers, 20_000);
-    let table = servers.verify_one(&Options { sample: 0.1, ..options() });
+    let sides = Sides::new("verify_sample");
+    numbers(&sides, 20_000);
+    let table = sides.verify_one(&Options { sample: 0.1, ..options() });
     assert!((1700..2300).contains(&table.rows), "{}", table.rows);
     assert_eq!((table.equal, table.is_equal(true)), (table.rows, true));
-    servers.ch("INSERT INTO db.t SELECT id, 'spoiled', 1, 0 FROM db.t");
-    let table = servers.verify_one(&Options { sample: 0.1, limit: 3, ..options() });
+    sides.ch("INSERT INTO db.t SELECT id, 'spoiled', 1, 0 FROM db.t");
+    let table = sides.verify_one(&Options { sample: 0.1, limit: 3, ..options() });
     assert_eq!((table.different, table.equal, table.differences.len()), (table.rows, 0, 3));
 }
 
 #[test]
 fn values_are_shown_only_when_asked_for() {
-    let servers = Sides::new("verify_values");
-    numbers(&servers, 2);
-    servers.ch("INSERT INTO db.t VALUES (1, 'spoiled', 1, 0)");
-    let table = servers.verify_one(&options());
+    let sides = Sides::new("verify_values");
+    numbers(&sides, 2);
+    sides.ch("INSERT INTO db.t VALUES (1, 'spoiled', 1, 0)");
+    let table = sides.verify_one(&options());
     assert!(table.differences[0].columns[0].values.is_none());
-    let table = servers.verify_one(&Options { show_values: true, ..options() });
+    let table = sides.verify_one(&Options { show_values: true, ..options() });
     let values = table.differences[0].columns[0].values.as_ref().expect("values");
     assert_eq!((values.source.as_deref(), values.target.as_deref()), (Some("row 1"), Some("spoiled")));
     let json = serde_json::to_value(&table).expect("JSON");
@@ -363,30 +381,29 @@ fn values_are_shown_only_when_asked_for() {
 
 #[test]
 fn texts_of_another_encoding_are_hashed_as_utf8() {
-    let mut servers = Sides::new("verify_latin1");
-    let name = format!("{}_latin1", servers.stage.name);
-    let owner = servers.stage.postgres.settings.user.clone();
+    let mut sides = Sides::new("verify_latin1");
+    let name = format!("{}_latin1", sides.stage.name);
+    let owner = sides.stage.postgres.settings.user.clone();
     let create = format!("CREATE DATABASE {name} OWNER {owner} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'");
-    servers.stage.admin.execute(&create);
-    servers.settings.postgres.as_mut().unwrap().database.clone_from(&name);
-    servers.stage.postgres = Postgres::connect(&Postgres::url_of(&servers.stage.postgres.url, &name));
-    servers.pg("CREATE TABLE t (id text PRIMARY KEY, v text[]); INSERT INTO t VALUES ('ä', '{ö,u}'), ('b', '{}')");
-    servers.ch(&format!("CREATE TABLE db.t (id String, v Array(Nullable(String)), {ENGINE} id"));
-    servers.ch("INSERT INTO db.t VALUES ('ä', ['ö', 'u'], 0, 0), ('b', [], 0, 0)");
-    let table = servers.verify_one(&options());
-    servers.stage.admin.execute(&format!("DROP DATABASE {name} WITH (FORCE)"));
+    sides.stage.admin.execute(&create);
+    sides.settings.postgres.as_mut().unwrap().database.clone_from(&name);
+    sides.stage.postgres = Postgres::connect(&Postgres::url_of(&sides.stage.postgres.url, &name));
+    sides.pg("CREATE TABLE t (id text PRIMARY KEY, v text[]); INSERT INTO t VALUES ('ä', '{ö,u}'), ('b', '{}')");
+    sides.ch(&format!("CREATE TABLE db.t (id String, v Array(Nullable(String)), {ENGINE} id"));
+    sides.ch("INSERT INTO db.t VALUES ('ä', ['ö', 'u'], 0, 0), ('b', [], 0, 0)");
+    let table = sides.verify_one(&options());
+    sides.stage.admin.execute(&format!("DROP DATABASE {name} WITH (FORCE)"));
     assert_eq!((table.equal, table.is_equal(true)), (2, true), "{table:#?}");
 }
 
 /// A table `t (id, v)` of so many rows, equal on both sides.
-fn numbers(servers: &Sides, rows: u32) {
-    servers
+fn numbers(sides: &Sides, rows: u32) {
+    sides
         .pg(&format!(
             "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT n, 'row ' || n FROM generate_series(1, {rows}) AS n; \
              ANALYZE t"
         ))
         ;
-    servers.ch(&format!("CREATE TABLE db.t (id Int32, v Nullable(String), {ENGINE} id"));
-    servers
-        .ch(&format!("INSERT INTO db.t SELECT number + 1, 'row ' || toString(number + 1), 0, 0 FROM numbers({rows})"));
+    sides.ch(&format!("CREATE TABLE db.t (id Int32, v Nullable(String), {ENGINE} id"));
+    sides.ch(&format!("INSERT INTO db.t SELECT number + 1, 'row ' || toString(number + 1), 0, 0 FROM numbers({rows})"));
 }
