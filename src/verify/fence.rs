@@ -1,6 +1,6 @@
 //! The moment at which both sides are compared.
 //!
-//! All of Postgres is read in one snapshot. The position read right after it was taken is the fence: every commit that the snapshot
+//! Postgres is read in one snapshot. The position read right after it was taken is the fence: every commit that the snapshot
 //! sees lies before it. Once the slot's reader has confirmed the fence, ClickHouse holds at least what the snapshot sees, and
 //! perhaps more: rows that changed since then are looked at again behind a newer fence.
 
@@ -22,6 +22,8 @@ const POLL: Duration = Duration::from_millis(100);
 /// Sessions that all read the same snapshot.
 pub(super) struct Snapshot {
     pub(super) sessions: Vec<Connection>,
+    /// When it was taken.
+    pub(super) taken: Instant,
     /// No commit that the snapshot sees lies behind it.
     pub(super) fence: Lsn,
     /// The database's encoding.
@@ -34,7 +36,8 @@ impl Snapshot {
     /// Opens sessions and takes a snapshot in all of them.
     pub(super) async fn take(settings: &PostgresSettings, sessions: usize) -> Result<Self> {
         let sessions = try_join_all((0..sessions.max(1)).map(|_| connect(settings))).await?;
-        let mut snapshot = Self { sessions, fence: Lsn::ZERO, encoding: String::new(), version: 0 };
+        let mut snapshot =
+            Self { sessions, taken: Instant::now(), fence: Lsn::ZERO, encoding: String::new(), version: 0 };
         snapshot.begin().await?;
         Ok(snapshot)
     }
@@ -58,6 +61,7 @@ impl Snapshot {
         }
         let row = self.session()?.query_one(SNAPSHOT, &[]).await.map_err(failed)?;
         let snapshot: String = row.get("snapshot");
+        self.taken = Instant::now();
         self.fence = position(row.get("fence"))?;
         self.encoding = row.get("encoding");
         self.version = row.get("version");

@@ -87,8 +87,8 @@ pub enum Event<'a> {
 /// Hears of what verify is doing.
 pub type Progress<'a> = &'a (dyn Fn(Event<'_>) + Send + Sync);
 
-/// Compares tables, one after the other, all of them in one snapshot of Postgres; a newer one is taken where rows changed while
-/// they were read.
+/// Compares tables, one after the other, each in one snapshot of Postgres. A newer snapshot is taken where rows changed while they
+/// were read, and before a table where the last one has grown old: it holds locks against ALTER TABLE, and keeps VACUUM from working.
 ///
 /// # Errors
 /// [`Kind::Finding`] where sync did not pass the moment of the comparison in time; the kinds of both servers. Differences are no
@@ -125,6 +125,7 @@ pub async fn verify(
     let mut reports = Vec::new();
     for table in tables {
         let name = table.plan.schema.name.to_string();
+        comparison.freshen().await?;
         progress(Event::Table { name: &name, rows: table.plan.schema.estimated_rows });
         let report =
             comparison.compare(table).await.map_err(|error| error.during(format!("could not compare \"{name}\"")))?;
@@ -132,7 +133,7 @@ pub async fn verify(
         reports.push(report);
     }
     let equal = reports.iter().all(|report| report.is_equal(options.strict));
-    let behind = match standing {
+    let behind = match comparison.standing {
         Standing::Idle { behind } if behind > 0 && !equal => Some(behind),
         _ => None,
     };

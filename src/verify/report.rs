@@ -13,7 +13,7 @@ pub struct Report {
     /// Part of the rows that was compared, 0 to 1; all of them where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<f64>,
-    /// The position in Postgres' log that the sides were compared at.
+    /// The position in Postgres' log that the sides were compared at, or, where that took longer, from.
     pub fence: String,
     /// Bytes of the log before that position that nobody has confirmed, where no sync runs.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -15,9 +15,12 @@ use crate::error::Result;
 use crate::server::clickhouse::{Server, StoredDatabase};
 use crate::server::postgres::{Connection, quote_table};
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// How often rows that keep changing are looked at.
 const LOOKS: usize = 6;
+/// How old a snapshot may be when a table is begun.
+const MAX_AGE: Duration = Duration::from_secs(5);
 /// Bytes of a row, where the planner knows nothing of the table.
 const ASSUMED_ROW_BYTES: u64 = 200;
 
@@ -46,6 +49,18 @@ struct Texts<'a> {
 }
 
 impl Comparison<'_> {
+    /// Takes a newer snapshot where this one has grown old.
+    pub(super) async fn freshen(&mut self) -> Result<()> {
+        if self.snapshot.taken.elapsed() < MAX_AGE { Ok(()) } else { self.renew().await }
+    }
+
+    async fn renew(&mut self) -> Result<()> {
+        self.snapshot.renew().await?;
+        let fence = self.snapshot.fence;
+        self.standing = fence::pass(&self.control, self.slot, fence, self.options.wait, self.progress).await?;
+        Ok(())
+    }
+
     /// Compares a table.
     pub(super) async fn compare(&mut self, table: &Table) -> Result<TableReport> {
         let database = &self.settings.clickhouse.database;
@@ -134,9 +149,7 @@ impl Comparison<'_> {
             }
             (self.progress)(Event::Again { rows: seen.rows.len() });
             let fence = self.snapshot.fence;
-            self.snapshot.renew().await?;
-            self.standing =
-                fence::pass(&self.control, self.slot, self.snapshot.fence, self.options.wait, self.progress).await?;
+            self.renew().await?;
             let now = self.open(texts, &buckets_of(&seen.rows, texts.source.shift)).await?;
             let (still, moving) = compare_looks(&seen.rows, now.rows, fence);
             seen = Differences::of(still);
