@@ -1,0 +1,4 @@
+-- Drops a replication slot where it is there.
+SELECT pg_catalog.pg_drop_replication_slot(slot_name)
+FROM pg_catalog.pg_replication_slots
+WHERE slot_name = $1

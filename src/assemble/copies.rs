@@ -1,0 +1,206 @@
+//! Copies tables: ranges of their heaps, several at once, each stored and then noted.
+//!
+//! A range counts only if its heap was the same before and after it was read, in the reading transaction: VACUUM FULL or a rewriting ALTER between
+//! two ranges puts rows into other blocks, and a snapshot does not protect from that.
+
+use crate::batch::{Layout, RowMap, TableBatch, needs_text};
+use crate::change::{Field, TableSchema, Version};
+use crate::checkpoint::{RangeRecord, StateStore};
+use crate::config::Settings;
+use crate::error::{Error, Kind, Result};
+use crate::flow::Sink;
+use crate::sink::clickhouse::ClickHouseSink;
+use crate::source::postgres::{CopySession, HeapRange};
+use crate::sync::{Progress, retrying};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinSet;
+
+/// Buffers that a reader holds at once: one that fills, one that is sent, its compressed frames.
+const BUFFERS_A_READER: usize = 3;
+/// Rows of one insert at most: more would be cut into several parts by the server.
+const MOST_ROWS: usize = 1_000_000;
+
+/// A table that is copied.
+#[derive(Debug, Clone)]
+pub(super) struct CopyJob {
+    /// The table.
+    pub(super) schema: Arc<TableSchema>,
+    /// Where its rows go.
+    pub(super) layout: Arc<Layout>,
+    /// Which rows, where not all.
+    pub(super) filter: Option<String>,
+    /// Their version.
+    pub(super) version: Version,
+    /// What is left to read, each with its number.
+    pub(super) ranges: Vec<(u32, HeapRange)>,
+}
+
+/// What all readers share.
+pub(super) struct Copies {
+    settings: Settings,
+    sink: ClickHouseSink,
+    /// Notes the ranges that are stored; absent where a copy is not resumed.
+    store: Option<Mutex<StateStore>>,
+    progress: Arc<Progress>,
+    stop: watch::Receiver<bool>,
+    queue: Mutex<VecDeque<(CopyJob, u32, HeapRange)>>,
+    /// Tables whose heaps changed under the copy.
+    rewritten: Mutex<Vec<u32>>,
+}
+
+impl Copies {
+    pub(super) fn new(
+        settings: &Settings,
+        sink: ClickHouseSink,
+        store: Option<StateStore>,
+        (progress, stop): (&Arc<Progress>, &watch::Receiver<bool>),
+    ) -> Self {
+        Self {
+            settings: settings.clone(),
+            sink,
+            store: store.map(Mutex::new),
+            progress: Arc::clone(progress),
+            stop: stop.clone(),
+            queue: Mutex::default(),
+            rewritten: Mutex::default(),
+        }
+    }
+
+    /// Copies these tables under a snapshot. Returns those that have to be read again under a new one.
+    pub(super) async fn run(self: &Arc<Self>, jobs: &[CopyJob], snapshot: &str) -> Result<Vec<u32>> {
+        let mut queue = VecDeque::new();
+        // Ranges of different tables take turns, so that readers do not all wait for the same one's inserts.
+        let longest = jobs.iter().map(|job| job.ranges.len()).max().unwrap_or(0);
+        for index in 0..longest {
+            for job in jobs {
+                if let Some((number, range)) = job.ranges.get(index) {
+                    queue.push_back((CopyJob { ranges: Vec::new(), ..job.clone() }, *number, range.clone()));
+                }
+            }
+        }
+        let readers = self.settings.sync.snapshot_parallel.clamp(1, queue.len().max(1));
+        *self.queue.lock().await = queue;
+        let mut running = JoinSet::new();
+        for _ in 0..readers {
+            let (copies, snapshot) = (Arc::clone(self), snapshot.to_owned());
+            running.spawn(async move { copies.read(&snapshot).await });
+        }
+        while let Some(ended) = running.join_next().await {
+            ended.map_err(|error| Error::new(Kind::Unexpected, "a reader ended early").because(error))??;
+        }
+        Ok(std::mem::take(&mut *self.rewritten.lock().await))
+    }
+
+    async fn read(&self, snapshot: &str) -> Result<()> {
+        let postgres = self.settings.postgres.as_ref().ok_or_else(no_postgres)?;
+        let session = CopySession::open(postgres, snapshot).await?;
+        loop {
+            if *self.stop.borrow() {
+                return Err(Error::new(Kind::Source, "stopped before the copy was complete"));
+            }
+            let Some((job, number, range)) = self.queue.lock().await.pop_front() else { return Ok(()) };
+            if !self.copy_range(&session, &job, number, &range).await? {
+                self.progress.note(format!("{} was rewritten while it was copied; its copy begins again", job.schema.name));
+                self.queue.lock().await.retain(|(other, _, _)| other.schema.relid != job.schema.relid);
+                self.rewritten.lock().await.push(job.schema.relid);
+            }
+        }
+    }
+
+    /// Copies a range; false where its heap is another one by now.
+    async fn copy_range(&self, session: &CopySession, job: &CopyJob, number: u32, range: &HeapRange) -> Result<bool> {
+        if !session.unchanged(range).await? {
+            return Ok(false);
+        }
+        let names = job.layout.columns.iter().map(|column| column.name.as_str());
+        let map = RowMap::by_name(&job.layout, names);
+        // These were asked for as text, and come as text in the binary format's frame.
+        let as_text: Vec<bool> =
+            job.layout.columns.iter().map(|column| needs_text(&column.source, &column.column_type.value)).collect();
+        let mut reader = session.read(&job.layout, &job.schema, job.filter.as_deref(), range).await?;
+        let most_bytes = self
+            .settings
+            .sync
+            .batch_bytes
+            .min(self.settings.sync.memory / (self.settings.sync.snapshot_parallel.max(1) * BUFFERS_A_READER));
+        let mut rows = 0;
+        let mut sending: Option<JoinSet<Result<()>>> = None;
+        loop {
+            let mut batch = self.batch(job)?;
+            let more = reader
+                .rows(|fields| {
+                    let fields = fields.zip(&as_text).map(|(field, text)| match (field, text) {
+                        (Field::Binary(bytes), true) => Field::Text(bytes),
+                        (field, _) => field,
+                    });
+                    batch.push(&map, fields, job.version).map_err(|fault| {
+                        let column = job.layout.columns.get(fault.column).map_or("", |column| column.name.as_str());
+                        Error::new(Kind::Value, format!("could not copy {}: column \"{column}\" got {}", job.schema.name, fault.fault))
+                    })?;
+                    Ok(batch.bytes() < most_bytes && batch.rows() < MOST_ROWS)
+                })
+                .await?;
+            rows += batch.rows() as u64;
+            finish(sending.take()).await?;
+            sending = Some(self.send(batch));
+            if !more {
+                break;
+            }
+        }
+        finish(sending).await?;
+        if !session.unchanged(range).await? {
+            return Ok(false);
+        }
+        self.note_range(job, number, range, rows).await?;
+        Ok(true)
+    }
+
+    fn batch(&self, job: &CopyJob) -> Result<TableBatch> {
+        TableBatch::new(Arc::clone(&job.layout)).ok_or_else(|| {
+            Error::new(Kind::Value, format!("could not copy {}: a column's type has no conversion", job.schema.name))
+        })
+    }
+
+    /// Stores a batch in a task of its own, so that the next one fills meanwhile.
+    fn send(&self, batch: TableBatch) -> JoinSet<Result<()>> {
+        let (sink, progress, stop) = (self.sink.clone(), Arc::clone(&self.progress), self.stop.clone());
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            retrying(&progress, &stop, || sink.insert(&batch)).await?;
+            progress.sign_of_life();
+            progress.copied_rows.fetch_add(batch.rows() as u64, Ordering::Relaxed);
+            progress.table(&batch.layout().target, |table| {
+                table.copied_rows += batch.rows() as u64;
+                for (column, count) in batch.policy_nulls() {
+                    *table.policy_nulls.entry(column.to_owned()).or_default() += count;
+                }
+            });
+            Ok(())
+        });
+        task
+    }
+
+    async fn note_range(&self, job: &CopyJob, number: u32, range: &HeapRange, rows: u64) -> Result<()> {
+        let Some(store) = &self.store else { return Ok(()) };
+        let record =
+            RangeRecord { filenode: range.filenode, heap: range.heap, first: range.first, end: range.end, rows };
+        store.lock().await.save_range(job.schema.relid, number, &record).await
+    }
+}
+
+async fn finish(sending: Option<JoinSet<Result<()>>>) -> Result<()> {
+    let Some(mut sending) = sending else { return Ok(()) };
+    while let Some(sent) = sending.join_next().await {
+        sent.map_err(|error| Error::new(Kind::Unexpected, "an insert ended early").because(error))??;
+    }
+    Ok(())
+}
+
+/// The error of a configuration without a source.
+pub(super) fn no_postgres() -> Error {
+    Error::new(Kind::Config, "no Postgres is configured")
+        .hint("set `postgres.url` in the configuration, or POSTGRES_URL in the environment")
+}

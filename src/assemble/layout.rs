@@ -1,0 +1,27 @@
+//! From a table's plan to the layout of its batches.
+
+use crate::batch::{Layout, LayoutColumn, Ranges};
+use crate::sink::clickhouse::TablePlan;
+use std::sync::Arc;
+
+/// What batches of a planned table look like, into a table of this name.
+pub(super) fn layout(plan: &TablePlan, target: &str, ranges: Ranges) -> Arc<Layout> {
+    let column = |column: &crate::sink::clickhouse::ColumnPlan| {
+        let source = plan.schema.columns.get(column.source)?;
+        Some(LayoutColumn {
+            name: column.name.clone(),
+            source: source.source_type.clone(),
+            column_type: column.column_type.clone(),
+            missing: source.missing_value.clone(),
+        })
+    };
+    Arc::new(Layout {
+        relation: plan.schema.relid,
+        target: target.to_owned(),
+        columns: plan.columns.iter().filter_map(column).collect(),
+        key: plan.sorting_key.clone(),
+        version_column: plan.version_column.clone(),
+        deleted_column: (!plan.insert_only).then(|| plan.deleted_column.clone()),
+        ranges,
+    })
+}

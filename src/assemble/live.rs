@@ -1,0 +1,148 @@
+//! The tables of a running stream: looked up again at every relation message, and the destination's brought up to them.
+//!
+//! A relation message tells names and types as they were then; the catalog tells them as they are now. What the destination lacks is computed from what it
+//! has, never replayed, so that an old relation maps onto the newer table.
+
+use super::copies::no_postgres;
+use super::layout::layout;
+use crate::batch::{Layout, RowMap};
+use crate::change::TableSchema;
+use crate::checkpoint::{State, TablePhase};
+use crate::config::Settings;
+use crate::decode::pgoutput::Relation;
+use crate::error::{Error, Kind, Result};
+use crate::flow::{Adopted, Tables};
+use crate::server::clickhouse::Server;
+use crate::server::postgres::{Connection, connect, table};
+use crate::sink::clickhouse::{TablePlan, ddl};
+use crate::sync::{Progress, retrying};
+use crate::tables::{Facts, apply, gather_one, plan};
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// The pipeline's tables, and both servers.
+#[derive(Debug)]
+pub(super) struct LiveTables {
+    settings: Settings,
+    server: Server,
+    client: Option<Connection>,
+    state: State,
+    layouts: HashMap<u32, Arc<Layout>>,
+    progress: Arc<Progress>,
+    stop: watch::Receiver<bool>,
+}
+
+impl LiveTables {
+    pub(super) fn new(
+        settings: &Settings,
+        server: Server,
+        state: State,
+        (progress, stop): (&Arc<Progress>, &watch::Receiver<bool>),
+    ) -> Self {
+        // The configuration's own statements are for `create-tables`; a changing column is no occasion to run them.
+        let settings = Settings { statements: Vec::new(), ..settings.clone() };
+        Self {
+            settings,
+            server,
+            client: None,
+            state,
+            layouts: HashMap::new(),
+            progress: Arc::clone(progress),
+            stop: stop.clone(),
+        }
+    }
+
+    async fn lookup(&mut self, relation: u32) -> Result<Option<TableSchema>> {
+        let postgres = self.settings.postgres.clone().ok_or_else(no_postgres)?;
+        if self.client.as_ref().is_none_or(|client| client.is_closed()) {
+            self.client = Some(connect(&postgres).await?);
+        }
+        match &self.client {
+            Some(client) => table(client, relation).await,
+            None => Err(no_postgres()),
+        }
+    }
+
+    async fn bring_up(&mut self, relation: &Relation) -> Result<Adopted> {
+        let Some(schema) = self.lookup(relation.id).await? else {
+            // Dropped since: what the stream still has of it goes where it went before.
+            return Ok(match self.layouts.get(&relation.id) {
+                Some(layout) => stored(layout, relation),
+                None => Adopted::Ignored,
+            });
+        };
+        let facts = gather_one(&self.settings, schema, &self.server).await?;
+        let planned = plan(&self.settings, &facts);
+        if let Err(error) = planned.refused() {
+            return Ok(Adopted::Park(with_causes(&error)));
+        }
+        let progress = Arc::clone(&self.progress);
+        apply(&planned, &self.server, |step| progress.note(format!("{:?} {}", step.action, step.target))).await?;
+        let Some(table) = planned.tables.first() else { return Ok(Adopted::Ignored) };
+        let layout = layout(table, &table.target, facts.ranges);
+        self.layouts.insert(relation.id, Arc::clone(&layout));
+        Ok(stored(&layout, relation))
+    }
+
+    async fn widen(&mut self, relation: u32, column: &str) -> Result<()> {
+        let Some(schema) = self.lookup(relation).await? else { return Ok(()) };
+        let facts: Facts = gather_one(&self.settings, schema, &self.server).await?;
+        let planned = plan(&self.settings, &facts);
+        let found = planned.tables.first().and_then(|table: &TablePlan| Some((table, table.column(column)?)));
+        let Some((table, planned_column)) = found else { return Ok(()) };
+        if table.sorts(column) || planned_column.column_type.nullable {
+            return Ok(());
+        }
+        let nullable = crate::batch::ColumnType::nullable(planned_column.column_type.value.clone());
+        let statement = ddl::widen_column(&table.target, column, &nullable.to_string(), &self.settings.clickhouse);
+        self.progress.note(format!("column \"{column}\" of \"{}\" gets room for NULL", table.target));
+        self.server.execute(&statement, &[]).await
+    }
+}
+
+fn stored(layout: &Arc<Layout>, relation: &Relation) -> Adopted {
+    let names = relation.columns.iter().map(|column| column.name.as_str());
+    Adopted::Stored { layout: Arc::clone(layout), map: Arc::new(RowMap::by_name(layout, names)) }
+}
+
+fn with_causes(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
+}
+
+impl Tables for LiveTables {
+    async fn adopt(&mut self, relation: &Relation) -> Result<Adopted> {
+        match self.state.tables.get(&relation.id).map(|record| record.phase) {
+            None => return Ok(Adopted::Ignored),
+            Some(TablePhase::Parked) => return Ok(Adopted::Parked),
+            Some(TablePhase::Ready | TablePhase::Copying) => {}
+        }
+        let (progress, stop) = (Arc::clone(&self.progress), self.stop.clone());
+        let shared = tokio::sync::Mutex::new(self);
+        let adopted = retrying(&progress, &stop, || async { shared.lock().await.bring_up(relation).await }).await?;
+        if let Adopted::Park(_) = adopted
+            && let Some(record) = shared.into_inner().state.tables.get_mut(&relation.id)
+        {
+            record.phase = TablePhase::Parked;
+        }
+        Ok(adopted)
+    }
+
+    async fn relax(&mut self, relation: u32, column: &str) -> Result<()> {
+        let before = self.layouts.get(&relation).cloned();
+        let (progress, stop) = (Arc::clone(&self.progress), self.stop.clone());
+        let shared = tokio::sync::Mutex::new(self);
+        retrying(&progress, &stop, || async { shared.lock().await.widen(relation, column).await }).await?;
+        let took_part = before.is_some_and(|layout| layout.columns.iter().any(|other| other.name == column));
+        if took_part {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Value, format!("a row without a value for column \"{column}\" cannot be stored")))
+    }
+}

@@ -1,0 +1,182 @@
+//! From settings to a running pipeline: the one place that names source, sink and store together.
+
+mod copies;
+mod layout;
+mod live;
+mod lock;
+mod prepare;
+mod publication;
+mod resync;
+mod room;
+mod slots;
+
+use crate::change::Lsn;
+use crate::config::Settings;
+use crate::error::{Error, Kind, Result};
+use crate::server::clickhouse;
+use crate::sink::clickhouse::ClickHouseSink;
+use crate::flow::Source;
+use crate::source::postgres::{PostgresRefetch, PostgresStream};
+use crate::sync::{Ended, Progress, Stream, StreamOptions, Writer, retrying};
+use live::LiveTables;
+use lock::PipelineLock;
+use prepare::{Preparation, Prepared};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// What the command line says beyond the settings.
+#[derive(Debug, Clone, Default)]
+pub struct SyncOptions {
+    /// Ends once everything up to the log's end at the start is stored.
+    pub until_caught_up: bool,
+    /// Only these tables, by name; all where empty.
+    pub tables: Vec<String>,
+    /// How long to wait for open transactions when the slot is made; without end where absent.
+    pub slot_timeout: Option<Duration>,
+    /// Copies even what seems not to fit.
+    pub force: bool,
+}
+
+/// Runs a pipeline: makes what is missing, copies, and streams until the wanted position, the stop, or a lasting failure.
+///
+/// # Errors
+/// By kind: the configuration, source, destination or a value refuse; [`Kind::Value`] also where tables are parked and the pipeline was to catch up.
+pub async fn sync(
+    settings: &Settings,
+    options: &SyncOptions,
+    progress: &Arc<Progress>,
+    stop: &watch::Receiver<bool>,
+) -> Result<Ended> {
+    let server = clickhouse::connect(&settings.clickhouse)?;
+    let preparation = Preparation { settings, options, server: &server, progress, stop };
+    let prepared = retrying(progress, stop, || preparation.run()).await;
+    let prepared = match prepared {
+        Err(_) if *stop.borrow() => return Ok(Ended::Stopped),
+        prepared => prepared?,
+    };
+    let until = if options.until_caught_up { Some(wanted_end(&prepared.lock).await?) } else { None };
+    stream(settings, prepared, server, until, (progress, stop)).await
+}
+
+/// The position to catch up to: a message of our own, so that the stream passes it even where nothing else is written.
+async fn wanted_end(lock: &PipelineLock) -> Result<Lsn> {
+    match lock.heartbeat().await {
+        Ok(lsn) => Ok(lsn),
+        // A standby writes nothing; its keepalives tell how far it is.
+        Err(_) => lock.flushed().await,
+    }
+}
+
+async fn stream(
+    settings: &Settings,
+    prepared: Prepared,
+    server: clickhouse::Server,
+    until: Option<Lsn>,
+    (progress, stop): (&Arc<Progress>, &watch::Receiver<bool>),
+) -> Result<Ended> {
+    let postgres = settings.postgres.as_ref().ok_or_else(copies::no_postgres)?;
+    let Prepared { lock, store, state, publications, from } = prepared;
+    let writer = Writer {
+        sink: ClickHouseSink::new(server.clone(), &settings.clickhouse.database),
+        refetch: PostgresRefetch::new(postgres.clone()),
+        store,
+        progress: Arc::clone(progress),
+        stop: stop.clone(),
+    };
+    let sync = &settings.sync;
+    let options = StreamOptions {
+        batch_rows: sync.batch_rows,
+        // One group fills while another is sent, and its compressed frames wait beside it.
+        batch_bytes: sync.batch_bytes.min(sync.memory / 4),
+        batch_age: sync.batch_age,
+        until,
+        stop_timeout: sync.stop_timeout,
+    };
+    let tables = LiveTables::new(settings, server, state, (progress, stop));
+    let mut engine = Stream::new(writer, tables, options, from);
+    progress.note(format!("streaming from {}", from.end));
+    let beats = heartbeats(lock, sync.heartbeat, postgres.clone(), Arc::clone(progress));
+    let sessions = sessions(settings, &publications, &mut engine, (progress, stop));
+    let ended = tokio::select! {
+        ended = sessions => ended,
+        never = beats => never,
+    };
+    engine.close().await;
+    ended
+}
+
+/// Runs the engine on one session of the source after another.
+async fn sessions(
+    settings: &Settings,
+    publications: &[String],
+    engine: &mut Stream<LiveTables>,
+    (progress, stop): (&Arc<Progress>, &watch::Receiver<bool>),
+) -> Result<Ended> {
+    let postgres = settings.postgres.as_ref().ok_or_else(copies::no_postgres)?;
+    loop {
+        let from = engine.confirmed().end;
+        let started = retrying(progress, stop, || PostgresStream::start(postgres, publications.to_vec(), from)).await;
+        let mut source = match started {
+            Err(_) if *stop.borrow() => return Ok(Ended::Stopped),
+            started => started?,
+        };
+        match engine.run(&mut source).await {
+            Ok(ended) => {
+                source.finish().await;
+                return Ok(ended);
+            }
+            Err(error) if error.kind() == Kind::SourceUnreachable => {
+                let cause = std::error::Error::source(&error).map_or(String::new(), |cause| format!(" ({cause})"));
+                progress.note(format!("{error}{cause}; a new session goes on behind what is stored"));
+                progress.retries.fetch_add(1, Ordering::Relaxed);
+                engine.rewind(&source).await?;
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                progress.retries.store(0, Ordering::Relaxed);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Keeps the pipeline's lock, and writes a message now and then, so that an idle database holds no log back. Ends only with a failure that
+/// lasts: the lock is lost to another process.
+async fn heartbeats(
+    lock: PipelineLock,
+    every: Duration,
+    postgres: crate::config::PostgresSettings,
+    progress: Arc<Progress>,
+) -> Result<Ended> {
+    let mut lock = lock;
+    let pause = if every.is_zero() { Duration::from_secs(30) } else { every };
+    loop {
+        tokio::time::sleep(pause).await;
+        if lock.client().is_closed() {
+            match PipelineLock::take(&postgres).await {
+                Ok(taken) => lock = taken,
+                Err(error) if error.kind() == Kind::Source => return Err(error),
+                Err(_) => continue,
+            }
+        }
+        if !every.is_zero()
+            && let Err(error) = lock.heartbeat().await
+        {
+            progress.note(format!("warning: {error}"));
+        }
+    }
+}
+
+/// The exit of a caught-up pipeline whose tables are not all there.
+///
+/// # Errors
+/// [`Kind::Value`] that names the parked tables.
+pub fn refuse_parked(progress: &Progress) -> Result<()> {
+    let parked: Vec<String> =
+        progress.tables().into_iter().filter(|(_, table)| table.parked.is_some()).map(|(name, _)| name).collect();
+    if parked.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Value, format!("caught up, but tables are parked: {}", parked.join(", ")))
+        .hint("`pipectl status` tells why; `pipectl resync` copies them again"))
+}

@@ -1,0 +1,317 @@
+//! Everything between the command and the stream: what is missing is made, in the order that loses nothing.
+//!
+//! The order: the destination's tables and the state, the publications, the intention to make the slot, the slot with its snapshot, the first copy.
+
+use super::copies::{Copies, CopyJob, no_postgres};
+use super::layout::layout;
+use super::lock::PipelineLock;
+use super::slots::{Start, decide};
+use super::{SyncOptions, publication};
+use crate::batch::Ranges;
+use crate::change::{Position, Version};
+use crate::checkpoint::{PipelineRecord, State, StateStore, TablePhase, TableRecord};
+use crate::config::{PostgresSettings, Settings};
+use crate::error::{Error, Kind, Result};
+use crate::server::clickhouse::Server;
+use crate::sink::clickhouse::{ClickHouseSink, TablePlan};
+use crate::source::postgres::{
+    CopySession, HeapRange, ReplicationServer, Waiting, create_slot, identify, plan_ranges, slot_state,
+};
+use crate::sync::Progress;
+use crate::tables::{apply, gather, plan};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::sync::watch;
+
+const DROP_SLOT: &str = include_str!("../../sql/postgres/drop_slot.sql");
+
+/// What the stream starts from.
+pub(super) struct Prepared {
+    pub(super) lock: PipelineLock,
+    pub(super) store: StateStore,
+    pub(super) state: State,
+    pub(super) publications: Vec<String>,
+    pub(super) from: Position,
+}
+
+/// The work of getting there.
+pub(super) struct Preparation<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) options: &'a SyncOptions,
+    pub(super) server: &'a Server,
+    pub(super) progress: &'a Arc<Progress>,
+    pub(super) stop: &'a watch::Receiver<bool>,
+}
+
+impl Preparation<'_> {
+    pub(super) async fn run(&self) -> Result<Prepared> {
+        let postgres = self.settings.postgres.as_ref().ok_or_else(no_postgres)?;
+        let lock = PipelineLock::take(postgres).await?;
+        let identity = identify(postgres).await?;
+        let (plans, ranges) = self.make_tables(&lock).await?;
+        let mut store = StateStore::new(
+            self.server.clone(),
+            &self.settings.clickhouse.database,
+            &self.settings.pipeline,
+            &postgres.slot,
+        );
+        store.create().await?;
+        let mut state = store.load().await?;
+        let slot = slot_state(lock.client(), &postgres.slot).await?;
+        let start = decide(&postgres.slot, &state, slot.as_ref(), &identity)?;
+        if let Some(pid) = slot.as_ref().and_then(|slot| slot.active_pid) {
+            return Err(slot_taken(&postgres.slot, pid));
+        }
+        let owned = state.pipeline.as_ref().is_some_and(|pipeline| pipeline.owns_publication);
+        let (publications, owned) =
+            publication::ensure(lock.client(), self.settings, &postgres.publication, &plans, (owned, self.progress)).await?;
+        if publications.is_empty() {
+            return Err(Error::new(Kind::Config, "no table takes part")
+                .hint("`tables:` in the configuration matches none that can be replicated; `pipectl create-tables --dry-run` says why"));
+        }
+        let from = match start {
+            Start::Stream(position) => position,
+            Start::Fresh | Start::Orphan | Start::ResumeCopy => {
+                self.first_copy(&lock, &mut store, &mut state, (&plans, ranges, &identity, owned), start).await?
+            }
+        };
+        self.join_new(&lock, &mut store, &mut state, (&plans, ranges)).await?;
+        let state = store.load().await?;
+        self.tell_parked(&state);
+        self.progress.copied.store(true, Ordering::Relaxed);
+        Ok(Prepared { lock, store, state, publications, from })
+    }
+
+    async fn make_tables(&self, lock: &PipelineLock) -> Result<(Vec<TablePlan>, Ranges)> {
+        let settings = Settings { statements: Vec::new(), ..self.settings.clone() };
+        let facts = gather(&settings, Some(lock.client()), self.server).await?;
+        let planned = plan(&settings, &facts);
+        for warning in &planned.warnings {
+            self.progress.note(format!("warning: {warning}"));
+        }
+        apply(&planned, self.server, |step| self.progress.note(step.to_string())).await?;
+        let wanted = |plan: &TablePlan| {
+            self.options.tables.is_empty()
+                || self
+                    .options
+                    .tables
+                    .iter()
+                    .any(|name| *name == plan.schema.name.name || *name == plan.schema.name.to_string())
+        };
+        Ok((planned.tables.into_iter().filter(wanted).collect(), facts.ranges))
+    }
+
+    fn postgres(&self) -> Result<&PostgresSettings> {
+        self.settings.postgres.as_ref().ok_or_else(no_postgres)
+    }
+
+    /// Makes the slot where it is missing, and copies what is not copied yet.
+    async fn first_copy(
+        &self,
+        lock: &PipelineLock,
+        store: &mut StateStore,
+        state: &mut State,
+        (plans, ranges, identity, owned): (&[TablePlan], Ranges, &ReplicationServer, bool),
+        start: Start,
+    ) -> Result<Position> {
+        let postgres = self.postgres()?;
+        let mut record = match (&state.pipeline, start) {
+            (Some(record), Start::ResumeCopy) => record.clone(),
+            _ => PipelineRecord::intended(identity.system_identifier.clone(), identity.timeline, owned),
+        };
+        let made = if start == Start::ResumeCopy {
+            None
+        } else {
+            super::room::check(lock.client(), self.server, plans, (self.options.force, self.progress)).await?;
+            if start == Start::Orphan {
+                drop_slot(lock, &postgres.slot).await?;
+            }
+            store.save_pipeline(&record).await?;
+            let made =
+                create_slot(postgres, &postgres.slot, false, self.options.slot_timeout, &|waiting| self.waiting(waiting))
+                    .await?;
+            record.consistent_point = Some(made.consistent_point.to_string());
+            store.save_pipeline(&record).await?;
+            self.progress.note(format!("created replication slot \"{}\" at {}", postgres.slot, made.consistent_point));
+            Some(made)
+        };
+        let jobs = self.first_jobs(lock, store, state, plans, ranges).await?;
+        self.copy(lock, store, jobs, made.as_ref().map(|made| made.snapshot.as_str())).await?;
+        for plan in plans {
+            self.mark_ready(store, state, plan).await?;
+        }
+        record.snapshot_done = true;
+        store.save_pipeline(&record).await?;
+        state.pipeline = Some(record.clone());
+        let consistent = record.consistent_point.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default();
+        Ok(Position { end: consistent, ..Position::default() })
+    }
+
+    fn waiting(&self, waiting: &[Waiting]) {
+        for transaction in waiting {
+            self.progress.note(format!(
+                "the replication slot waits for {}, open for {} s: {}",
+                transaction.who, transaction.seconds, transaction.query
+            ));
+        }
+    }
+
+    /// What is left to copy: each table's ranges without those that are noted as stored, as long as its heap is the same.
+    async fn first_jobs(
+        &self,
+        lock: &PipelineLock,
+        store: &mut StateStore,
+        state: &mut State,
+        plans: &[TablePlan],
+        ranges: Ranges,
+    ) -> Result<Vec<CopyJob>> {
+        let mut jobs = Vec::new();
+        for plan in plans {
+            let all = plan_ranges(lock.client(), &plan.schema).await?;
+            let known = state.tables.contains_key(&plan.schema.relid);
+            let left = if known { not_stored(all, state, plan.schema.relid) } else { numbered(all) };
+            if !known {
+                store.save_table(plan.schema.relid, &table_record(plan, TablePhase::Copying)).await?;
+                state.tables.insert(plan.schema.relid, table_record(plan, TablePhase::Copying));
+            }
+            jobs.push(self.job(plan, ranges, left, Version::SNAPSHOT));
+        }
+        Ok(jobs)
+    }
+
+    fn job(&self, plan: &TablePlan, ranges: Ranges, left: Vec<(u32, HeapRange)>, version: Version) -> CopyJob {
+        self.progress.expected_rows.fetch_add(plan.schema.estimated_rows, Ordering::Relaxed);
+        self.progress.table(&plan.target, |table| table.expected_rows = plan.schema.estimated_rows);
+        CopyJob {
+            schema: Arc::new(plan.schema.clone()),
+            layout: layout(plan, &plan.target, ranges),
+            filter: self.settings.rule_for(&plan.schema.name).and_then(|rule| rule.row_filter.clone()),
+            version,
+            ranges: left,
+        }
+    }
+
+    /// Copies under the slot's snapshot, or under one of its own; tables that were rewritten meanwhile again under a fresh one.
+    async fn copy(
+        &self,
+        lock: &PipelineLock,
+        store: &StateStore,
+        mut jobs: Vec<CopyJob>,
+        snapshot: Option<&str>,
+    ) -> Result<()> {
+        let sink = ClickHouseSink::new(self.server.clone(), &self.settings.clickhouse.database);
+        let mut given = snapshot.map(str::to_owned);
+        loop {
+            let copies =
+                Arc::new(Copies::new(self.settings, sink.clone(), Some(store.clone()), (self.progress, self.stop)));
+            let (_holder, name) = match given.take() {
+                Some(name) => (None, name),
+                None => {
+                    let (holder, name) = CopySession::export(self.postgres()?).await?;
+                    (Some(holder), name)
+                }
+            };
+            let again = copies.run(&jobs, &name).await?;
+            if again.is_empty() {
+                return Ok(());
+            }
+            jobs.retain(|job| again.contains(&job.schema.relid));
+            for job in &mut jobs {
+                job.ranges = numbered(plan_ranges(lock.client(), &job.schema).await?);
+            }
+        }
+    }
+
+    async fn mark_ready(&self, store: &mut StateStore, state: &mut State, plan: &TablePlan) -> Result<()> {
+        let copied = self.progress.tables().get(&plan.target).map_or(0, |table| table.copied_rows);
+        let record = TableRecord { copied_rows: copied, ..table_record(plan, TablePhase::Ready) };
+        store.save_table(plan.schema.relid, &record).await?;
+        state.tables.insert(plan.schema.relid, record);
+        Ok(())
+    }
+
+    /// Tables that came into the configuration or the database since: copied under a temporary slot's snapshot, at a version behind
+    /// everything that was sent before it.
+    async fn join_new(
+        &self,
+        lock: &PipelineLock,
+        store: &mut StateStore,
+        state: &mut State,
+        (plans, ranges): (&[TablePlan], Ranges),
+    ) -> Result<()> {
+        let new: Vec<&TablePlan> = plans
+            .iter()
+            .filter(|plan| state.tables.get(&plan.schema.relid).is_none_or(|record| record.phase == TablePhase::Copying))
+            .collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        for plan in &new {
+            self.progress.note(format!("{} is new: it is copied before the stream goes on", plan.schema.name));
+        }
+        let (version, slot) = super::resync::later_snapshot(self.settings, lock, self.options.slot_timeout, &|waiting| {
+            self.waiting(waiting);
+        })
+        .await?;
+        let mut jobs = Vec::new();
+        for plan in &new {
+            let all = plan_ranges(lock.client(), &plan.schema).await?;
+            jobs.push(self.job(plan, ranges, numbered(all), version));
+        }
+        let sink = ClickHouseSink::new(self.server.clone(), &self.settings.clickhouse.database);
+        super::resync::copy_all(self.settings, sink, jobs, &slot.snapshot, (self.progress, self.stop)).await?;
+        for plan in new {
+            self.mark_ready(store, state, plan).await?;
+        }
+        Ok(())
+    }
+
+    fn tell_parked(&self, state: &State) {
+        for record in state.tables.values().filter(|record| record.phase == TablePhase::Parked) {
+            let reason = record.reason.clone().unwrap_or_default();
+            self.progress.note(format!("{} is parked: {reason}; `pipectl resync {}` brings it back", record.source, record.source));
+            self.progress.table(&record.target, |table| table.parked = Some(reason.clone()));
+        }
+    }
+}
+
+/// Ranges with their numbers.
+pub(super) fn numbered(ranges: Vec<HeapRange>) -> Vec<(u32, HeapRange)> {
+    (0..).zip(ranges).collect()
+}
+
+/// The ranges that are not stored yet. Blocks that are stored are skipped whatever their range's number is now; an open last range is read again from where it
+/// began, since the heap may have grown.
+fn not_stored(all: Vec<HeapRange>, state: &State, relation: u32) -> Vec<(u32, HeapRange)> {
+    let stored: Vec<_> = state.ranges.range((relation, 0)..=(relation, u32::MAX)).map(|(_, record)| record).collect();
+    let next = state.ranges.range((relation, 0)..=(relation, u32::MAX)).next_back().map_or(0, |((_, number), _)| number + 1);
+    let is_stored = |range: &HeapRange| {
+        stored.iter().any(|record| {
+            (record.heap, record.filenode, record.first, record.end) == (range.heap, range.filenode, range.first, range.end)
+        })
+    };
+    (next..).zip(all.into_iter().filter(|range| !is_stored(range))).collect()
+}
+
+fn table_record(plan: &TablePlan, phase: TablePhase) -> TableRecord {
+    TableRecord {
+        source: plan.schema.name.to_string(),
+        target: plan.target.clone(),
+        phase,
+        ..TableRecord::default()
+    }
+}
+
+async fn drop_slot(lock: &PipelineLock, slot: &str) -> Result<()> {
+    lock.client()
+        .execute(DROP_SLOT, &[&slot])
+        .await
+        .map(|_| ())
+        .map_err(|error| crate::server::postgres::server_error("could not drop the replication slot", error))
+}
+
+fn slot_taken(slot: &str, pid: i32) -> Error {
+    Error::new(Kind::Source, format!("replication slot \"{slot}\" is read by the session with pid {pid}"))
+        .hint("stop the other reader (another `pipectl sync`?), or give this pipeline a slot of its own (`postgres.slot`)")
+}
+

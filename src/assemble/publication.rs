@@ -1,0 +1,152 @@
+//! The publications: which tables' changes the source sends.
+//!
+//! They are made before the slot: a publication younger than the slot ends the stream for good. One that pipectl did not make is accepted as it is and
+//! never altered.
+
+use crate::config::Settings;
+use crate::error::{Error, Kind, Result};
+use crate::server::postgres::{quote_ident, quote_table, server_error};
+use crate::sink::clickhouse::TablePlan;
+use crate::sync::Progress;
+use tokio_postgres::Client;
+
+const STATE: &str = include_str!("../../sql/postgres/publication_state.sql");
+
+/// The publication of tables without a key, whose inserts alone are sent.
+pub(super) fn inserts_publication(publication: &str) -> String {
+    format!("{publication}_inserts")
+}
+
+struct Existing {
+    all_tables: bool,
+    via_root: bool,
+    sends: bool,
+    relations: Vec<u32>,
+    tables: Vec<String>,
+}
+
+/// What is done about a publication.
+struct Wanted<'a> {
+    name: String,
+    tables: Vec<&'a TablePlan>,
+    inserts_only: bool,
+}
+
+/// Makes the publications that the tables need, or adds tables to them. Returns their names, and whether pipectl made the first.
+pub(super) async fn ensure(
+    client: &Client,
+    settings: &Settings,
+    publication: &str,
+    plans: &[TablePlan],
+    (owned, progress): (bool, &Progress),
+) -> Result<(Vec<String>, bool)> {
+    let (keyless, keyed): (Vec<_>, Vec<_>) = plans.iter().partition(|plan| plan.insert_only);
+    let main = Wanted { name: publication.to_owned(), tables: keyed, inserts_only: false };
+    let inserts = Wanted { name: inserts_publication(publication), tables: keyless, inserts_only: true };
+    let mut names = Vec::new();
+    let mut made = owned;
+    for wanted in [main, inserts] {
+        if wanted.tables.is_empty() {
+            continue;
+        }
+        made |= ensure_one(client, settings, &wanted, owned, progress).await?;
+        names.push(wanted.name);
+    }
+    Ok((names, made))
+}
+
+async fn ensure_one(
+    client: &Client,
+    settings: &Settings,
+    wanted: &Wanted<'_>,
+    owned: bool,
+    progress: &Progress,
+) -> Result<bool> {
+    let Some(existing) = read(client, wanted).await? else {
+        let statement = create_statement(settings, wanted);
+        run(client, &statement, &format!("could not create publication \"{}\"", wanted.name)).await?;
+        progress.note(format!("created publication \"{}\" of {} tables", wanted.name, wanted.tables.len()));
+        return Ok(true);
+    };
+    if !existing.sends {
+        return Err(Error::new(Kind::Source, format!("publication \"{}\" does not send every kind of change", wanted.name))
+            .hint(format!(
+                "run in Postgres: ALTER PUBLICATION {} SET (publish = 'insert, update, delete, truncate')",
+                quote_ident(&wanted.name)
+            )));
+    }
+    if !existing.via_root && wanted.tables.iter().any(|plan| plan.schema.partitioned) {
+        return Err(Error::new(
+            Kind::Source,
+            format!("publication \"{}\" sends partitions' changes under the partitions' own names", wanted.name),
+        )
+        .hint(format!(
+            "run in Postgres: ALTER PUBLICATION {} SET (publish_via_partition_root = true)",
+            quote_ident(&wanted.name)
+        )));
+    }
+    let missing: Vec<&TablePlan> = wanted
+        .tables
+        .iter()
+        .copied()
+        .filter(|plan| !existing.relations.contains(&plan.schema.relid))
+        .filter(|plan| !existing.all_tables && !existing.tables.contains(&plan.schema.name.to_string()))
+        .collect();
+    if missing.is_empty() {
+        return Ok(false);
+    }
+    let statement = format!("ALTER PUBLICATION {} ADD TABLE {}", quote_ident(&wanted.name), list(settings, &missing));
+    let names = missing.iter().map(|plan| plan.schema.name.to_string()).collect::<Vec<_>>().join(", ");
+    if !owned {
+        return Err(Error::new(Kind::Source, format!("publication \"{}\" lacks {names}", wanted.name)).hint(format!(
+            "pipectl did not make this publication and does not alter it. Run in Postgres: {statement}; or leave the tables out of the configuration"
+        )));
+    }
+    run(client, &statement, &format!("could not add tables to publication \"{}\"", wanted.name)).await?;
+    progress.note(format!("added {names} to publication \"{}\"", wanted.name));
+    Ok(false)
+}
+
+async fn read(client: &Client, wanted: &Wanted<'_>) -> Result<Option<Existing>> {
+    let row = client
+        .query_opt(STATE, &[&wanted.name])
+        .await
+        .map_err(|error| server_error("could not read the publication", error))?;
+    Ok(row.map(|row| Existing {
+        all_tables: row.get("all_tables"),
+        via_root: row.get("via_root"),
+        sends: if wanted.inserts_only { row.get("inserts") } else { row.get("whole") },
+        relations: row.get("relations"),
+        tables: row.get("tables"),
+    }))
+}
+
+fn create_statement(settings: &Settings, wanted: &Wanted<'_>) -> String {
+    let publish = if wanted.inserts_only { "publish = 'insert', " } else { "" };
+    format!(
+        "CREATE PUBLICATION {} FOR TABLE {} WITH ({publish}publish_via_partition_root = true)",
+        quote_ident(&wanted.name),
+        list(settings, &wanted.tables),
+    )
+}
+
+/// The tables as the publication's statement names them, with their row filters.
+fn list(settings: &Settings, plans: &[&TablePlan]) -> String {
+    let one = |plan: &&TablePlan| {
+        let filter = settings.rule_for(&plan.schema.name).and_then(|rule| rule.row_filter.as_deref());
+        let filter = filter.map_or(String::new(), |filter| format!(" WHERE ({filter})"));
+        format!("{}{filter}", quote_table(&plan.schema.name))
+    };
+    plans.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+async fn run(client: &Client, statement: &str, tried: &str) -> Result<()> {
+    client.batch_execute(statement).await.map_err(|error| {
+        let error = server_error(tried, error);
+        if error.kind() == Kind::Source {
+            error.hint(format!("it needs CREATE on the database and ownership of the tables; or let their owner run: {statement}"))
+        } else {
+            error
+        }
+    })
+}
