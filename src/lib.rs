@@ -40,3 +40,9 @@ pub mod seed;
 pub mod doctor;
 
 pub mod verify;
+
+pub mod tables;
+
+pub mod assemble;
+
+pub mod http;

@@ -103,7 +103,8 @@ impl Copies {
             }
             let Some((job, number, range)) = self.queue.lock().await.pop_front() else { return Ok(()) };
             if !self.copy_range(&session, &job, number, &range).await? {
-                self.progress.note(format!("{} was rewritten while it was copied; its copy begins again", job.schema.name));
+                self.progress
+                    .note(format!("{} was rewritten while it was copied; its copy begins again", job.schema.name));
                 self.queue.lock().await.retain(|(other, _, _)| other.schema.relid != job.schema.relid);
                 self.rewritten.lock().await.push(job.schema.relid);
             }
@@ -138,7 +139,10 @@ impl Copies {
                     });
                     batch.push(&map, fields, job.version).map_err(|fault| {
                         let column = job.layout.columns.get(fault.column).map_or("", |column| column.name.as_str());
-                        Error::new(Kind::Value, format!("could not copy {}: column \"{column}\" got {}", job.schema.name, fault.fault))
+                        Error::new(
+                            Kind::Value,
+                            format!("could not copy {}: column \"{column}\" got {}", job.schema.name, fault.fault),
+                        )
                     })?;
                     Ok(batch.bytes() < most_bytes && batch.rows() < MOST_ROWS)
                 })

@@ -13,10 +13,12 @@ use crate::decode::pgoutput::Relation;
 use crate::error::{Error, Kind, Result};
 use crate::flow::{Adopted, Tables};
 use crate::server::clickhouse::Server;
+use crate::server::clickhouse::database;
 use crate::server::postgres::{Connection, connect, table};
+use crate::sink::clickhouse::ranges;
 use crate::sink::clickhouse::{TablePlan, ddl};
 use crate::sync::{Progress, retrying};
-use crate::tables::{Facts, apply, gather_one, plan};
+use crate::tables::{Facts, apply, plan};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -64,6 +66,18 @@ impl LiveTables {
         }
     }
 
+    /// What a plan of this table alone rests on: the entry that holds for it, and what the destination has.
+    async fn facts(&self, schema: TableSchema) -> Result<(Settings, Facts)> {
+        let rule = self.settings.rule_for(&schema.name).cloned();
+        let settings = Settings { tables: rule.into_iter().collect(), ..self.settings.clone() };
+        let stored = database(&self.server, &settings.clickhouse.database).await?;
+        let ranges = ranges(&self.server).await?;
+        Ok((
+            settings,
+            Facts { source: Some(vec![schema]), stored, ranges, type_names: std::collections::BTreeMap::new() },
+        ))
+    }
+
     async fn bring_up(&mut self, relation: &Relation) -> Result<Adopted> {
         let Some(schema) = self.lookup(relation.id).await? else {
             // Dropped since: what the stream still has of it goes where it went before.
@@ -72,8 +86,8 @@ impl LiveTables {
                 None => Adopted::Ignored,
             });
         };
-        let facts = gather_one(&self.settings, schema, &self.server).await?;
-        let planned = plan(&self.settings, &facts);
+        let (settings, facts) = self.facts(schema).await?;
+        let planned = plan(&settings, &facts);
         if let Err(error) = planned.refused() {
             return Ok(Adopted::Park(with_causes(&error)));
         }
@@ -87,8 +101,8 @@ impl LiveTables {
 
     async fn widen(&mut self, relation: u32, column: &str) -> Result<()> {
         let Some(schema) = self.lookup(relation).await? else { return Ok(()) };
-        let facts: Facts = gather_one(&self.settings, schema, &self.server).await?;
-        let planned = plan(&self.settings, &facts);
+        let (settings, facts) = self.facts(schema).await?;
+        let planned = plan(&settings, &facts);
         let found = planned.tables.first().and_then(|table: &TablePlan| Some((table, table.column(column)?)));
         let Some((table, planned_column)) = found else { return Ok(()) };
         if table.sorts(column) || planned_column.column_type.nullable {

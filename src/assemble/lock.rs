@@ -26,7 +26,8 @@ impl PipelineLock {
         if row.get("taken") {
             return Ok(Self { client });
         }
-        let holder = row.get::<_, Option<i32>>("holder").map_or(String::new(), |pid| format!(" (its session has pid {pid})"));
+        let holder =
+            row.get::<_, Option<i32>>("holder").map_or(String::new(), |pid| format!(" (its session has pid {pid})"));
         Err(Error::new(Kind::Source, format!("another pipectl works on slot \"{}\"{holder}", settings.slot))
             .hint("stop it first; or give this pipeline a name of its own (`pipeline`)"))
     }
@@ -38,14 +39,21 @@ impl PipelineLock {
 
     /// Writes a message into the log and says where it lies.
     pub(super) async fn heartbeat(&self) -> Result<Lsn> {
-        let row = self.client.query_one(EMIT, &[]).await.map_err(|error| server_error("could not write a heartbeat", error))?;
+        let row = self
+            .client
+            .query_one(EMIT, &[])
+            .await
+            .map_err(|error| server_error("could not write a heartbeat", error))?;
         read_lsn(row.get(0))
     }
 
     /// Where the log ends.
     pub(super) async fn flushed(&self) -> Result<Lsn> {
-        let row =
-            self.client.query_one(FLUSHED, &[]).await.map_err(|error| server_error("could not read the log's end", error))?;
+        let row = self
+            .client
+            .query_one(FLUSHED, &[])
+            .await
+            .map_err(|error| server_error("could not read the log's end", error))?;
         read_lsn(row.get(0))
     }
 }

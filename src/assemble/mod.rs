@@ -6,16 +6,22 @@ mod live;
 mod lock;
 mod prepare;
 mod publication;
+mod remove;
 mod resync;
 mod room;
 mod slots;
+mod status;
+
+pub use remove::{Made, made, remove};
+pub use resync::{Resync, resync};
+pub use status::{PipelineStatus, status};
 
 use crate::change::Lsn;
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
+use crate::flow::Source;
 use crate::server::clickhouse;
 use crate::sink::clickhouse::ClickHouseSink;
-use crate::flow::Source;
 use crate::source::postgres::{PostgresRefetch, PostgresStream};
 use crate::sync::{Ended, Progress, Stream, StreamOptions, Writer, retrying};
 use live::LiveTables;

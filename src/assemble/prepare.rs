@@ -24,6 +24,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::watch;
 
 const DROP_SLOT: &str = include_str!("../../sql/postgres/drop_slot.sql");
+const SOME_ROW: &str = include_str!("../../sql/clickhouse/some_row.sql");
 
 /// What the stream starts from.
 pub(super) struct Prepared {
@@ -59,12 +60,16 @@ impl Preparation<'_> {
         let mut state = store.load().await?;
         let slot = slot_state(lock.client(), &postgres.slot).await?;
         let start = decide(&postgres.slot, &state, slot.as_ref(), &identity)?;
+        if start == Start::Fresh {
+            self.refuse_filled(&plans).await?;
+        }
         if let Some(pid) = slot.as_ref().and_then(|slot| slot.active_pid) {
             return Err(slot_taken(&postgres.slot, pid));
         }
         let owned = state.pipeline.as_ref().is_some_and(|pipeline| pipeline.owns_publication);
         let (publications, owned) =
-            publication::ensure(lock.client(), self.settings, &postgres.publication, &plans, (owned, self.progress)).await?;
+            publication::ensure(lock.client(), self.settings, &postgres.publication, &plans, (owned, self.progress))
+                .await?;
         if publications.is_empty() {
             return Err(Error::new(Kind::Config, "no table takes part")
                 .hint("`tables:` in the configuration matches none that can be replicated; `pipectl create-tables --dry-run` says why"));
@@ -89,7 +94,7 @@ impl Preparation<'_> {
         for warning in &planned.warnings {
             self.progress.note(format!("warning: {warning}"));
         }
-        apply(&planned, self.server, |step| self.progress.note(step.to_string())).await?;
+        apply(&planned, self.server, |step| self.progress.note(format!("{:?} {}", step.action, step.target))).await?;
         let wanted = |plan: &TablePlan| {
             self.options.tables.is_empty()
                 || self
@@ -99,6 +104,27 @@ impl Preparation<'_> {
                     .any(|name| *name == plan.schema.name.name || *name == plan.schema.name.to_string())
         };
         Ok((planned.tables.into_iter().filter(wanted).collect(), facts.ranges))
+    }
+
+    /// A first copy has the lowest version: rows of unknown origin would win against it.
+    async fn refuse_filled(&self, plans: &[TablePlan]) -> Result<()> {
+        for plan in plans {
+            let parameters =
+                [("database", self.settings.clickhouse.database.as_str()), ("table", plan.target.as_str())];
+            if !self.server.rows(SOME_ROW, &parameters).await?.is_empty() {
+                return Err(Error::new(
+                    Kind::SourceGap,
+                    format!(
+                        "table \"{}\" holds rows already, and nothing is stored of where they came from",
+                        plan.target
+                    ),
+                )
+                .hint(
+                    "`pipectl resync --all` copies everything into new tables and exchanges them; or drop the table",
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn postgres(&self) -> Result<&PostgresSettings> {
@@ -127,9 +153,10 @@ impl Preparation<'_> {
                 drop_slot(lock, &postgres.slot).await?;
             }
             store.save_pipeline(&record).await?;
-            let made =
-                create_slot(postgres, &postgres.slot, false, self.options.slot_timeout, &|waiting| self.waiting(waiting))
-                    .await?;
+            let made = create_slot(postgres, &postgres.slot, false, self.options.slot_timeout, &|waiting| {
+                self.waiting(waiting)
+            })
+            .await?;
             record.consistent_point = Some(made.consistent_point.to_string());
             store.save_pipeline(&record).await?;
             self.progress.note(format!("created replication slot \"{}\" at {}", postgres.slot, made.consistent_point));
@@ -241,7 +268,9 @@ impl Preparation<'_> {
     ) -> Result<()> {
         let new: Vec<&TablePlan> = plans
             .iter()
-            .filter(|plan| state.tables.get(&plan.schema.relid).is_none_or(|record| record.phase == TablePhase::Copying))
+            .filter(|plan| {
+                state.tables.get(&plan.schema.relid).is_none_or(|record| record.phase == TablePhase::Copying)
+            })
             .collect();
         if new.is_empty() {
             return Ok(());
@@ -249,10 +278,11 @@ impl Preparation<'_> {
         for plan in &new {
             self.progress.note(format!("{} is new: it is copied before the stream goes on", plan.schema.name));
         }
-        let (version, slot) = super::resync::later_snapshot(self.settings, lock, self.options.slot_timeout, &|waiting| {
-            self.waiting(waiting);
-        })
-        .await?;
+        let (version, slot) =
+            super::resync::later_snapshot(self.settings, lock, self.options.slot_timeout, &|waiting| {
+                self.waiting(waiting);
+            })
+            .await?;
         let mut jobs = Vec::new();
         for plan in &new {
             let all = plan_ranges(lock.client(), &plan.schema).await?;
@@ -269,7 +299,10 @@ impl Preparation<'_> {
     fn tell_parked(&self, state: &State) {
         for record in state.tables.values().filter(|record| record.phase == TablePhase::Parked) {
             let reason = record.reason.clone().unwrap_or_default();
-            self.progress.note(format!("{} is parked: {reason}; `pipectl resync {}` brings it back", record.source, record.source));
+            self.progress.note(format!(
+                "{} is parked: {reason}; `pipectl resync {}` brings it back",
+                record.source, record.source
+            ));
             self.progress.table(&record.target, |table| table.parked = Some(reason.clone()));
         }
     }
@@ -284,25 +317,22 @@ pub(super) fn numbered(ranges: Vec<HeapRange>) -> Vec<(u32, HeapRange)> {
 /// began, since the heap may have grown.
 fn not_stored(all: Vec<HeapRange>, state: &State, relation: u32) -> Vec<(u32, HeapRange)> {
     let stored: Vec<_> = state.ranges.range((relation, 0)..=(relation, u32::MAX)).map(|(_, record)| record).collect();
-    let next = state.ranges.range((relation, 0)..=(relation, u32::MAX)).next_back().map_or(0, |((_, number), _)| number + 1);
+    let next =
+        state.ranges.range((relation, 0)..=(relation, u32::MAX)).next_back().map_or(0, |((_, number), _)| number + 1);
     let is_stored = |range: &HeapRange| {
         stored.iter().any(|record| {
-            (record.heap, record.filenode, record.first, record.end) == (range.heap, range.filenode, range.first, range.end)
+            (record.heap, record.filenode, record.first, record.end)
+                == (range.heap, range.filenode, range.first, range.end)
         })
     };
     (next..).zip(all.into_iter().filter(|range| !is_stored(range))).collect()
 }
 
-fn table_record(plan: &TablePlan, phase: TablePhase) -> TableRecord {
-    TableRecord {
-        source: plan.schema.name.to_string(),
-        target: plan.target.clone(),
-        phase,
-        ..TableRecord::default()
-    }
+pub(super) fn table_record(plan: &TablePlan, phase: TablePhase) -> TableRecord {
+    TableRecord { source: plan.schema.name.to_string(), target: plan.target.clone(), phase, ..TableRecord::default() }
 }
 
-async fn drop_slot(lock: &PipelineLock, slot: &str) -> Result<()> {
+pub(super) async fn drop_slot(lock: &PipelineLock, slot: &str) -> Result<()> {
     lock.client()
         .execute(DROP_SLOT, &[&slot])
         .await
@@ -310,8 +340,8 @@ async fn drop_slot(lock: &PipelineLock, slot: &str) -> Result<()> {
         .map_err(|error| crate::server::postgres::server_error("could not drop the replication slot", error))
 }
 
-fn slot_taken(slot: &str, pid: i32) -> Error {
-    Error::new(Kind::Source, format!("replication slot \"{slot}\" is read by the session with pid {pid}"))
-        .hint("stop the other reader (another `pipectl sync`?), or give this pipeline a slot of its own (`postgres.slot`)")
+pub(super) fn slot_taken(slot: &str, pid: i32) -> Error {
+    Error::new(Kind::Source, format!("replication slot \"{slot}\" is read by the session with pid {pid}")).hint(
+        "stop the other reader (another `pipectl sync`?), or give this pipeline a slot of its own (`postgres.slot`)",
+    )
 }
-

@@ -69,11 +69,14 @@ async fn ensure_one(
         return Ok(true);
     };
     if !existing.sends {
-        return Err(Error::new(Kind::Source, format!("publication \"{}\" does not send every kind of change", wanted.name))
-            .hint(format!(
-                "run in Postgres: ALTER PUBLICATION {} SET (publish = 'insert, update, delete, truncate')",
-                quote_ident(&wanted.name)
-            )));
+        return Err(Error::new(
+            Kind::Source,
+            format!("publication \"{}\" does not send every kind of change", wanted.name),
+        )
+        .hint(format!(
+            "run in Postgres: ALTER PUBLICATION {} SET (publish = 'insert, update, delete, truncate')",
+            quote_ident(&wanted.name)
+        )));
     }
     if !existing.via_root && wanted.tables.iter().any(|plan| plan.schema.partitioned) {
         return Err(Error::new(
@@ -144,7 +147,9 @@ async fn run(client: &Client, statement: &str, tried: &str) -> Result<()> {
     client.batch_execute(statement).await.map_err(|error| {
         let error = server_error(tried, error);
         if error.kind() == Kind::Source {
-            error.hint(format!("it needs CREATE on the database and ownership of the tables; or let their owner run: {statement}"))
+            error.hint(format!(
+                "it needs CREATE on the database and ownership of the tables; or let their owner run: {statement}"
+            ))
         } else {
             error
         }

@@ -4,14 +4,20 @@
 //! committed before the message is in it, and every change that is sent later has a higher version. A plain snapshot would not wait, and could show a row
 //! that a change sent before has already replaced.
 
-use super::copies::{Copies, CopyJob};
+use super::copies::{Copies, CopyJob, no_postgres};
+use super::layout::layout;
 use super::lock::PipelineLock;
-use super::prepare::numbered;
-use crate::change::{Lsn, Version};
+use super::prepare::{drop_slot, numbered, slot_taken, table_record};
+use super::publication;
+use crate::change::{Lsn, Position, Version};
+use crate::checkpoint::{PipelineRecord, State, StateStore, TablePhase, TableRecord};
 use crate::config::Settings;
-use crate::error::Result;
-use crate::sink::clickhouse::ClickHouseSink;
-use crate::source::postgres::{CreatedSlot, Waiting, create_slot, plan_ranges};
+use crate::error::{Error, Kind, Result};
+use crate::flow::CheckpointStore;
+use crate::server::clickhouse::{self, Server, quote_ident};
+use crate::server::postgres::tables;
+use crate::sink::clickhouse::{ClickHouseSink, TablePlan, ddl, left_out, plan_table, ranges};
+use crate::source::postgres::{CreatedSlot, Waiting, create_slot, identify, plan_ranges, slot_state};
 use crate::sync::Progress;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,4 +58,195 @@ pub(super) async fn copy_all(
             job.ranges = numbered(plan_ranges(&client, &job.schema).await?);
         }
     }
+}
+
+/// Which tables are copied again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resync {
+    /// These, by name.
+    Tables(Vec<String>),
+    /// All of them, under a new slot: whatever was stored before counts no more.
+    All,
+}
+
+/// Copies tables again while the pipeline stands still: each into a shadow table that takes the old one's place when it is complete.
+/// Readers see the old rows until then, and the new ones from then on.
+///
+/// # Errors
+/// [`Kind::Source`] while a sync runs; else what source and destination refuse.
+pub async fn resync(
+    settings: &Settings,
+    which: &Resync,
+    progress: &Arc<Progress>,
+    stop: &watch::Receiver<bool>,
+) -> Result<u64> {
+    let postgres = settings.postgres.as_ref().ok_or_else(no_postgres)?;
+    let server = clickhouse::connect(&settings.clickhouse)?;
+    let lock = PipelineLock::take(postgres).await?;
+    let mut store = StateStore::new(server.clone(), &settings.clickhouse.database, &settings.pipeline, &postgres.slot);
+    server.execute(&ddl::create_database(&settings.clickhouse), &[]).await?;
+    store.create().await?;
+    let state = store.load().await?;
+    let plans = wanted(settings, which, &lock, progress).await?;
+    let run = Run { settings, server: &server, lock: &lock, progress, stop };
+    match which {
+        Resync::Tables(_) => run.some(&plans, &state, &mut store).await?,
+        Resync::All => run.all(&plans, &state, &mut store).await?,
+    }
+    Ok(progress.copied_rows.load(std::sync::atomic::Ordering::Relaxed))
+}
+
+async fn wanted(
+    settings: &Settings,
+    which: &Resync,
+    lock: &PipelineLock,
+    progress: &Progress,
+) -> Result<Vec<TablePlan>> {
+    let catalog = tables(lock.client()).await?;
+    let mut plans = Vec::new();
+    for schema in &catalog {
+        let Some(rule) = settings.rule_for(&schema.name) else { continue };
+        let named = |name: &String| *name == schema.name.name || *name == schema.name.to_string();
+        if let Resync::Tables(names) = which
+            && !names.iter().any(named)
+        {
+            continue;
+        }
+        if let Some(reason) = left_out(schema, rule) {
+            progress.note(format!("warning: {reason}"));
+            continue;
+        }
+        plans.push(plan_table(schema, rule, &settings.clickhouse)?);
+    }
+    if let Resync::Tables(names) = which {
+        let found = |name: &String| {
+            plans.iter().any(|plan| *name == plan.schema.name.name || *name == plan.schema.name.to_string())
+        };
+        if let Some(name) = names.iter().find(|name| !found(name)) {
+            return Err(Error::new(Kind::Config, format!("\"{name}\" is no table of this pipeline"))
+                .hint("`pipectl status` lists them, by their names in Postgres"));
+        }
+    }
+    Ok(plans)
+}
+
+struct Run<'a> {
+    settings: &'a Settings,
+    server: &'a Server,
+    lock: &'a PipelineLock,
+    progress: &'a Arc<Progress>,
+    stop: &'a watch::Receiver<bool>,
+}
+
+impl Run<'_> {
+    /// Some tables, behind the stream's past and before its future.
+    async fn some(&self, plans: &[TablePlan], state: &State, store: &mut StateStore) -> Result<()> {
+        let snapshot_done =
+            state.pipeline.as_ref().is_some_and(|pipeline| pipeline.snapshot_done && !pipeline.resync_all);
+        if !snapshot_done {
+            return Err(Error::new(Kind::SourceGap, "the first copy is not complete: there is nothing to copy again")
+                .hint("run `pipectl sync`; or `pipectl resync --all` to begin anew"));
+        }
+        let (version, slot) = later_snapshot(self.settings, self.lock, None, &|waiting| self.waiting(waiting)).await?;
+        self.copy_and_exchange(plans, version, &slot.snapshot).await?;
+        for plan in plans {
+            store.save_table(plan.schema.relid, &self.ready(plan)).await?;
+        }
+        Ok(())
+    }
+
+    /// All tables, under a new slot.
+    async fn all(&self, plans: &[TablePlan], state: &State, store: &mut StateStore) -> Result<()> {
+        let postgres = self.settings.postgres.as_ref().ok_or_else(no_postgres)?;
+        if let Some(pid) = slot_state(self.lock.client(), &postgres.slot).await?.and_then(|slot| slot.active_pid) {
+            return Err(slot_taken(&postgres.slot, pid));
+        }
+        let owned = state.pipeline.as_ref().is_some_and(|pipeline| pipeline.owns_publication);
+        let (_, owned) = publication::ensure(
+            self.lock.client(),
+            self.settings,
+            &postgres.publication,
+            plans,
+            (owned, self.progress),
+        )
+        .await?;
+        let identity = identify(postgres).await?;
+        let mut record = PipelineRecord::intended(identity.system_identifier, identity.timeline, owned);
+        record.resync_all = true;
+        store.save_pipeline(&record).await?;
+        drop_slot(self.lock, &postgres.slot).await?;
+        let slot = create_slot(postgres, &postgres.slot, false, None, &|waiting| self.waiting(waiting)).await?;
+        self.progress.note(format!("created replication slot \"{}\" at {}", postgres.slot, slot.consistent_point));
+        self.copy_and_exchange(plans, Version::SNAPSHOT, &slot.snapshot).await?;
+        for plan in plans {
+            store.save_table(plan.schema.relid, &self.ready(plan)).await?;
+        }
+        store.save(Position { end: slot.consistent_point, ..Position::default() }).await?;
+        record.consistent_point = Some(slot.consistent_point.to_string());
+        record.snapshot_done = true;
+        record.resync_all = false;
+        store.save_pipeline(&record).await
+    }
+
+    fn waiting(&self, waiting: &[Waiting]) {
+        for transaction in waiting {
+            self.progress.note(format!("waiting for {}, open for {} s", transaction.who, transaction.seconds));
+        }
+    }
+
+    fn ready(&self, plan: &TablePlan) -> TableRecord {
+        let copied = self.progress.tables().get(&shadow_name(plan)).map_or(0, |table| table.copied_rows);
+        TableRecord { copied_rows: copied, ..table_record(plan, TablePhase::Ready) }
+    }
+
+    async fn copy_and_exchange(&self, plans: &[TablePlan], version: Version, snapshot: &str) -> Result<()> {
+        let ranges = ranges(self.server).await?;
+        let settings = &self.settings.clickhouse;
+        let mut jobs = Vec::new();
+        for plan in plans {
+            let shadow = plan.shape().named(shadow_name(plan));
+            self.execute(&format!("DROP TABLE IF EXISTS {} SYNC", ddl::qualified(&shadow.name, settings))).await?;
+            self.execute(&ddl::create_table(&shadow, settings)).await?;
+            self.progress.expected_rows.fetch_add(plan.schema.estimated_rows, std::sync::atomic::Ordering::Relaxed);
+            jobs.push(CopyJob {
+                schema: Arc::new(plan.schema.clone()),
+                layout: layout(plan, &shadow.name, ranges),
+                filter: self.settings.rule_for(&plan.schema.name).and_then(|rule| rule.row_filter.clone()),
+                version,
+                ranges: numbered(plan_ranges(self.lock.client(), &plan.schema).await?),
+            });
+        }
+        let sink = ClickHouseSink::new(self.server.clone(), &settings.database);
+        copy_all(self.settings, sink, jobs, snapshot, (self.progress, self.stop)).await?;
+        for plan in plans {
+            self.exchange(plan).await?;
+            self.progress.note(format!("{} is copied again", plan.schema.name));
+        }
+        Ok(())
+    }
+
+    /// Puts the shadow table in the place of the old one, which goes.
+    async fn exchange(&self, plan: &TablePlan) -> Result<()> {
+        let settings = &self.settings.clickhouse;
+        let (shadow, table) = (ddl::qualified(&shadow_name(plan), settings), ddl::qualified(&plan.target, settings));
+        let cluster =
+            settings.cluster.as_deref().map_or(String::new(), |name| format!(" ON CLUSTER {}", quote_ident(name)));
+        // Made where it is missing, so that one statement serves: an exchange needs both.
+        self.execute(&ddl::create_table(&plan.shape(), settings)).await?;
+        self.execute(&format!("EXCHANGE TABLES {shadow} AND {table}{cluster}")).await?;
+        self.execute(&format!("DROP TABLE IF EXISTS {shadow}{cluster} SYNC")).await?;
+        if plan.current_view {
+            self.execute(&ddl::create_current_view(&plan.shape(), settings)).await?;
+        }
+        Ok(())
+    }
+
+    async fn execute(&self, sql: &str) -> Result<()> {
+        self.server.execute(sql, &[]).await
+    }
+}
+
+/// The name of a table's shadow.
+fn shadow_name(plan: &TablePlan) -> String {
+    format!("{}__pipectl_copy", plan.target)
 }

@@ -41,12 +41,19 @@ pub(super) async fn check(
         ));
     }
     let free = server.rows(FREE, &[]).await?;
-    let free: Option<u64> =
-        free.first().and_then(|row| row.get("free")).and_then(serde_json::Value::as_str).and_then(|text| text.parse().ok());
+    let free: Option<u64> = free
+        .first()
+        .and_then(|row| row.get("free"))
+        .and_then(serde_json::Value::as_str)
+        .and_then(|text| text.parse().ok());
     match free {
         Some(free) if free < bytes / SHRINKS_TO && !force => Err(Error::new(
             Kind::Destination,
-            format!("the copy does not fit: {} are free at ClickHouse, {} are to be copied", megabytes(free), megabytes(bytes)),
+            format!(
+                "the copy does not fit: {} are free at ClickHouse, {} are to be copied",
+                megabytes(free),
+                megabytes(bytes)
+            ),
         )
         .hint("make room on ClickHouse's disk, leave tables out, or try it all the same with --force")),
         _ => Ok(()),

@@ -22,53 +22,71 @@ pub(super) enum Start {
 ///
 /// # Errors
 /// [`Kind::SourceGap`] where changes are missing between what is stored and what the slot still has, or where the server is another one.
-pub(super) fn decide(slot_name: &str, state: &State, slot: Option<&SlotState>, server: &ReplicationServer) -> Result<Start> {
+pub(super) fn decide(
+    slot_name: &str,
+    state: &State,
+    slot: Option<&SlotState>,
+    server: &ReplicationServer,
+) -> Result<Start> {
     let Some(pipeline) = &state.pipeline else {
         return match slot {
             None => Ok(Start::Fresh),
             Some(_) => Err(gap(format!("replication slot \"{slot_name}\" exists, but nothing is stored of it"))
-                .hint("ClickHouse was restored or emptied, or the slot is somebody else's: `pipectl drop` removes it, and the next sync copies everything again; or set `postgres.slot` to another name")),
+                .hint("ClickHouse was restored or emptied: `pipectl resync --all` makes the slot anew and copies everything again; or the slot is somebody else's: set `postgres.slot` to another name")),
         };
     };
+    if pipeline.resync_all {
+        return Err(gap("a resync of all tables was begun and not completed".to_owned())
+            .hint("run `pipectl resync --all` again: until it is complete, the tables hold their old rows"));
+    }
     if pipeline.system_identifier != server.system_identifier {
         return Err(gap(format!(
             "the server is another one: its system identifier is {}, the stored one {}",
             server.system_identifier, pipeline.system_identifier
         ))
-        .hint("if it replaces the old one, `pipectl drop --state` and a new sync copy everything again"));
+        .hint("if it replaces the old one, `pipectl resync --all` copies everything again"));
     }
     let Some(consistent) = pipeline.consistent_point.as_deref().and_then(|text| text.parse::<Lsn>().ok()) else {
         return Ok(if slot.is_some() { Start::Orphan } else { Start::Fresh });
     };
     let Some(slot) = slot else {
-        return Err(gap(format!("replication slot \"{slot_name}\" is gone, and with it the changes since the last sync"))
-            .hint("`pipectl drop --state` forgets the old position; the next sync makes a new slot and copies everything again"));
+        return Err(gap(format!(
+            "replication slot \"{slot_name}\" is gone, and with it the changes since the last sync"
+        ))
+        .hint("`pipectl resync --all` makes a new slot and copies everything again"));
     };
     if slot.plugin != "pgoutput" {
-        return Err(gap(format!("replication slot \"{slot_name}\" uses the plug-in \"{}\", not pgoutput", slot.plugin)));
+        return Err(gap(format!(
+            "replication slot \"{slot_name}\" uses the plug-in \"{}\", not pgoutput",
+            slot.plugin
+        )));
     }
     if slot.wal_status.as_deref() == Some("lost") {
-        return Err(gap(format!("replication slot \"{slot_name}\" has lost its log: max_slot_wal_keep_size was exceeded"))
-            .hint("`pipectl drop --state` and a new sync copy everything again; raise max_slot_wal_keep_size"));
+        return Err(gap(format!(
+            "replication slot \"{slot_name}\" has lost its log: max_slot_wal_keep_size was exceeded"
+        ))
+        .hint("`pipectl resync --all` makes a new slot and copies everything again; raise max_slot_wal_keep_size"));
     }
     if !pipeline.snapshot_done {
         return Ok(Start::ResumeCopy);
     }
-    let position =
-        state.checkpoint.as_ref().map_or(Position { commit: Lsn::ZERO, end: consistent, xid: 0 }, |record| record.position());
+    let position = state
+        .checkpoint
+        .as_ref()
+        .map_or(Position { commit: Lsn::ZERO, end: consistent, xid: 0 }, |record| record.position());
     if slot.confirmed > position.end {
         return Err(gap(format!(
             "changes from {} to {} are missing: the slot was acknowledged further than ClickHouse has stored",
             position.end, slot.confirmed
         ))
-        .hint("ClickHouse was restored from a backup, or something else reads this slot: `pipectl drop --state` and a new sync copy everything again"));
+        .hint("ClickHouse was restored from a backup, or something else reads this slot: `pipectl resync --all` copies everything again"));
     }
     if position.end > server.flushed {
         return Err(gap(format!(
             "ClickHouse is ahead of Postgres: it has stored up to {}, the server's log ends at {}",
             position.end, server.flushed
         ))
-        .hint("Postgres was restored from a backup or failed over with a loss: `pipectl drop --state` and a new sync copy everything again"));
+        .hint("Postgres was restored from a backup or failed over with a loss: `pipectl resync --all` copies everything again"));
     }
     Ok(Start::Stream(position))
 }

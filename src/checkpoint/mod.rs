@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 const CREATE: &str = include_str!("../../sql/clickhouse/create_state.sql");
 const READ: &str = include_str!("../../sql/clickhouse/read_state.sql");
 const WRITE: &str = include_str!("../../sql/clickhouse/write_state.sql");
+const FORGET: &str = include_str!("../../sql/clickhouse/forget_state.sql");
 const EXISTS: &str = include_str!("../../sql/clickhouse/state_exists.sql");
 
 /// The pipeline's state in ClickHouse.
@@ -145,6 +146,23 @@ impl StateStore {
     /// What ClickHouse answers.
     pub async fn save_table(&mut self, relation: u32, record: &TableRecord) -> Result<()> {
         self.write("table", &relation.to_string(), render(record)?).await
+    }
+
+    /// Forgets everything of the pipeline, for good: only `pipectl drop` does that, when nothing runs.
+    ///
+    /// # Errors
+    /// What ClickHouse answers.
+    pub async fn forget(&self) -> Result<()> {
+        let parameters = [
+            ("database", self.database.as_str()),
+            ("pipeline", self.pipeline.as_str()),
+            ("transport", "postgres"),
+            ("slot", self.slot.as_str()),
+        ];
+        self.server
+            .execute(FORGET, &parameters)
+            .await
+            .map_err(|error| error.during("could not remove the pipeline's state"))
     }
 
     /// Stores that a range of a first snapshot is stored.

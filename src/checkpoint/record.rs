@@ -29,6 +29,9 @@ pub struct PipelineRecord {
     /// Whether pipectl made the publication, and so may change it.
     #[serde(default)]
     pub owns_publication: bool,
+    /// Whether all tables are being copied again: until that is complete nothing else may go on from here.
+    #[serde(default)]
+    pub resync_all: bool,
 }
 
 impl PipelineRecord {
@@ -41,6 +44,7 @@ impl PipelineRecord {
             consistent_point: None,
             snapshot_done: false,
             owns_publication,
+            resync_all: false,
         }
     }
 }

@@ -4,14 +4,18 @@
 mod confirm;
 mod create_tables;
 mod doctor;
+mod drop;
 mod duration;
 mod init;
 pub(crate) mod output;
 pub(crate) mod progress;
 mod report;
+mod resync;
 mod seed;
 mod seed_summary;
 mod signals;
+mod status;
+mod sync;
 mod verify;
 mod verify_summary;
 
@@ -43,8 +47,12 @@ pub(crate) enum Command {
     CreateTables(create_tables::Arguments),
     /// Check every setting of both servers that the pipeline rests on
     Doctor(doctor::Arguments),
+    Sync(sync::Args),
+    Status(status::Args),
     /// Prove that both sides are equal, value by value
     Verify(verify::Arguments),
+    Resync(resync::Args),
+    Drop(drop::Args),
 }
 
 /// Runs a verb.
@@ -54,7 +62,11 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<ExitCode>
         Command::Doctor(arguments) => doctor::run(arguments, context).await,
         Command::CreateTables(arguments) => create_tables::run(arguments, context).await,
         Command::Seed(arguments) => seed::run(arguments, context).await,
+        Command::Sync(args) => sync::run(args, context).await,
+        Command::Status(args) => status::run(args, context).await,
         Command::Verify(arguments) => verify::run(arguments, context).await,
+        Command::Resync(args) => resync::run(args, context).await,
+        Command::Drop(args) => drop::run(args, context).await,
     }
 }
 

@@ -1,0 +1,115 @@
+//! Takes away what pipectl made: the slot, the publications, the stored state and, if asked, the tables.
+
+use super::copies::no_postgres;
+use super::lock::PipelineLock;
+use super::prepare::{drop_slot, slot_taken};
+use super::publication::inserts_publication;
+use crate::checkpoint::{State, StateStore};
+use crate::config::Settings;
+use crate::error::{Error, Kind, Result};
+use crate::server::clickhouse;
+use crate::server::postgres::{quote_ident, server_error};
+use crate::sink::clickhouse::ddl;
+use crate::source::postgres::slot_state;
+
+const PUBLICATIONS: &str = include_str!("../../sql/postgres/publications_named.sql");
+
+/// What there is of a pipeline.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Made {
+    /// The slot, where it exists.
+    pub slot: Option<String>,
+    /// The publications that pipectl made.
+    pub publications: Vec<String>,
+    /// A publication of the pipeline's that somebody else made: it stays.
+    pub foreign_publications: Vec<String>,
+    /// Whether a state is stored.
+    pub state: bool,
+    /// The tables at the destination.
+    pub tables: Vec<String>,
+}
+
+async fn look(settings: &Settings, lock: &PipelineLock, store: &mut StateStore) -> Result<Made> {
+    let postgres = settings.postgres.as_ref().ok_or_else(no_postgres)?;
+    let slot = slot_state(lock.client(), &postgres.slot).await?;
+    if let Some(pid) = slot.as_ref().and_then(|slot| slot.active_pid) {
+        return Err(slot_taken(&postgres.slot, pid));
+    }
+    let state: State = store.load().await?;
+    let names = [postgres.publication.clone(), inserts_publication(&postgres.publication)];
+    let rows = lock
+        .client()
+        .query(PUBLICATIONS, &[&names.as_slice()])
+        .await
+        .map_err(|error| server_error("could not read the publications", error))?;
+    let found: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    let owned = state.pipeline.as_ref().is_some_and(|pipeline| pipeline.owns_publication);
+    let (publications, foreign_publications) = if owned { (found, Vec::new()) } else { (Vec::new(), found) };
+    Ok(Made {
+        slot: slot.map(|_| postgres.slot.clone()),
+        publications,
+        foreign_publications,
+        state: state != State::default(),
+        tables: state.tables.values().map(|table| table.target.clone()).collect(),
+    })
+}
+
+/// Lists what there is of a pipeline. Nothing is changed.
+///
+/// # Errors
+/// [`Kind::Source`] while a sync runs; else what the servers refuse.
+pub async fn made(settings: &Settings) -> Result<Made> {
+    let postgres = settings.postgres.as_ref().ok_or_else(no_postgres)?;
+    let lock = PipelineLock::take(postgres).await?;
+    look(settings, &lock, &mut store(settings)?).await
+}
+
+fn store(settings: &Settings) -> Result<StateStore> {
+    let postgres = settings.postgres.as_ref().ok_or_else(no_postgres)?;
+    let server = clickhouse::connect(&settings.clickhouse)?;
+    Ok(StateStore::new(server, &settings.clickhouse.database, &settings.pipeline, &postgres.slot))
+}
+
+/// Removes it; the tables only where asked. The slot goes first, since it holds back the source's log.
+///
+/// # Errors
+/// As for [`made`].
+pub async fn remove(settings: &Settings, tables: bool) -> Result<Made> {
+    let postgres = settings.postgres.as_ref().ok_or_else(no_postgres)?;
+    let lock = PipelineLock::take(postgres).await?;
+    let mut store = store(settings)?;
+    let mut made = look(settings, &lock, &mut store).await?;
+    if let Some(slot) = &made.slot {
+        drop_slot(&lock, slot).await?;
+    }
+    for publication in &made.publications {
+        let statement = format!("DROP PUBLICATION IF EXISTS {}", quote_ident(publication));
+        lock.client()
+            .batch_execute(&statement)
+            .await
+            .map_err(|error| server_error(&format!("could not drop publication \"{publication}\""), error))?;
+    }
+    if tables {
+        let server = clickhouse::connect(&settings.clickhouse)?;
+        for table in &made.tables {
+            for name in [format!("{table}_current"), table.clone()] {
+                let kind = if name == *table { "TABLE" } else { "VIEW" };
+                let statement = format!("DROP {kind} IF EXISTS {} SYNC", ddl::qualified(&name, &settings.clickhouse));
+                server
+                    .execute(&statement, &[])
+                    .await
+                    .map_err(|error| error.during(format!("could not drop \"{name}\"")))?;
+            }
+        }
+    } else {
+        made.tables.clear();
+    }
+    if made.state {
+        store.forget().await?;
+    }
+    if made == Made::default() {
+        return Err(Error::new(Kind::Config, format!("there is nothing of pipeline \"{}\"", settings.pipeline))
+            .hint("is it the right configuration, and the right servers?"));
+    }
+    Ok(made)
+}

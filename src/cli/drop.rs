@@ -1,0 +1,57 @@
+//! `pipectl drop`.
+
+use super::Context;
+use super::confirm::confirm;
+use pipectl::assemble::{self, Made};
+use pipectl::error::Result;
+use serde_json::json;
+use std::process::ExitCode;
+
+/// Takes away what pipectl made: slot, publications, stored state and, with --tables, the tables in ClickHouse.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The tables in ClickHouse too
+    #[arg(long)]
+    tables: bool,
+    /// Do it without asking
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode> {
+    let settings = context.settings()?;
+    let made = assemble::made(&settings).await?;
+    for line in lines(&made, args.tables) {
+        context.output.message(&line);
+    }
+    confirm(context, "remove all this?", args.yes)?;
+    let removed = assemble::remove(&settings, args.tables).await?;
+    if context.output.is_json() {
+        context.output.json(&json!({
+            "version": 1,
+            "slot": removed.slot,
+            "publications": removed.publications,
+            "state": removed.state,
+            "tables": removed.tables,
+        }))?;
+    } else {
+        context.output.data("removed\n")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn lines(made: &Made, tables: bool) -> Vec<String> {
+    let mut lines = Vec::new();
+    lines.extend(made.slot.iter().map(|slot| format!("replication slot \"{slot}\"")));
+    lines.extend(made.publications.iter().map(|name| format!("publication \"{name}\"")));
+    lines.extend(
+        made.foreign_publications.iter().map(|name| format!("(publication \"{name}\" stays: pipectl did not make it)")),
+    );
+    if made.state {
+        lines.push("the pipeline's stored state".to_owned());
+    }
+    lines.extend(made.tables.iter().map(|name| {
+        if tables { format!("table \"{name}\" in ClickHouse") } else { format!("(table \"{name}\" stays in ClickHouse)") }
+    }));
+    lines
+}
