@@ -41,8 +41,6 @@ pub mod doctor;
 
 pub mod verify;
 
-pub mod tables;
-
 pub mod assemble;
 
 pub mod http;

@@ -130,7 +130,7 @@ impl Copies {
         let mut rows = 0;
         let mut sending: Option<JoinSet<Result<()>>> = None;
         loop {
-            let mut batch = self.batch(job)?;
+            let mut batch = empty_batch(job)?;
             let more = reader
                 .rows(|fields| {
                     let fields = fields.zip(&as_text).map(|(field, text)| match (field, text) {
@@ -162,12 +162,6 @@ impl Copies {
         Ok(true)
     }
 
-    fn batch(&self, job: &CopyJob) -> Result<TableBatch> {
-        TableBatch::new(Arc::clone(&job.layout)).ok_or_else(|| {
-            Error::new(Kind::Value, format!("could not copy {}: a column's type has no conversion", job.schema.name))
-        })
-    }
-
     /// Stores a batch in a task of its own, so that the next one fills meanwhile.
     fn send(&self, batch: TableBatch) -> JoinSet<Result<()>> {
         let (sink, progress, stop) = (self.sink.clone(), Arc::clone(&self.progress), self.stop.clone());
@@ -193,6 +187,12 @@ impl Copies {
             RangeRecord { filenode: range.filenode, heap: range.heap, first: range.first, end: range.end, rows };
         store.lock().await.save_range(job.schema.relid, number, &record).await
     }
+}
+
+fn empty_batch(job: &CopyJob) -> Result<TableBatch> {
+    TableBatch::new(Arc::clone(&job.layout)).ok_or_else(|| {
+        Error::new(Kind::Value, format!("could not copy {}: a column's type has no conversion", job.schema.name))
+    })
 }
 
 async fn finish(sending: Option<JoinSet<Result<()>>>) -> Result<()> {

@@ -15,7 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::server::clickhouse::Server;
 use crate::sink::clickhouse::{ClickHouseSink, TablePlan};
 use crate::source::postgres::{
-    CopySession, HeapRange, ReplicationServer, Waiting, create_slot, identify, plan_ranges, slot_state,
+    CopySession, CreatedSlot, HeapRange, ReplicationServer, Waiting, create_slot, identify, plan_ranges, slot_state,
 };
 use crate::sync::Progress;
 use crate::tables::{apply, gather, plan};
@@ -33,6 +33,15 @@ pub(super) struct Prepared {
     pub(super) state: State,
     pub(super) publications: Vec<String>,
     pub(super) from: Position,
+}
+
+/// What the copies work on.
+struct Copying<'a> {
+    lock: &'a PipelineLock,
+    store: &'a mut StateStore,
+    state: &'a mut State,
+    plans: &'a [TablePlan],
+    ranges: Ranges,
 }
 
 /// The work of getting there.
@@ -74,13 +83,14 @@ impl Preparation<'_> {
             return Err(Error::new(Kind::Config, "no table takes part")
                 .hint("`tables:` in the configuration matches none that can be replicated; `pipectl create-tables --dry-run` says why"));
         }
+        let mut copying = Copying { lock: &lock, store: &mut store, state: &mut state, plans: &plans, ranges };
         let from = match start {
             Start::Stream(position) => position,
             Start::Fresh | Start::Orphan | Start::ResumeCopy => {
-                self.first_copy(&lock, &mut store, &mut state, (&plans, ranges, &identity, owned), start).await?
+                self.first_copy(&mut copying, &identity, owned, start).await?
             }
         };
-        self.join_new(&lock, &mut store, &mut state, (&plans, ranges)).await?;
+        self.join_new(&mut copying).await?;
         let state = store.load().await?;
         self.tell_parked(&state);
         self.progress.copied.store(true, Ordering::Relaxed);
@@ -134,44 +144,51 @@ impl Preparation<'_> {
     /// Makes the slot where it is missing, and copies what is not copied yet.
     async fn first_copy(
         &self,
-        lock: &PipelineLock,
-        store: &mut StateStore,
-        state: &mut State,
-        (plans, ranges, identity, owned): (&[TablePlan], Ranges, &ReplicationServer, bool),
+        copying: &mut Copying<'_>,
+        identity: &ReplicationServer,
+        owned: bool,
         start: Start,
     ) -> Result<Position> {
-        let postgres = self.postgres()?;
-        let mut record = match (&state.pipeline, start) {
+        let mut record = match (&copying.state.pipeline, start) {
             (Some(record), Start::ResumeCopy) => record.clone(),
             _ => PipelineRecord::intended(identity.system_identifier.clone(), identity.timeline, owned),
         };
-        let made = if start == Start::ResumeCopy {
-            None
-        } else {
-            super::room::check(lock.client(), self.server, plans, (self.options.force, self.progress)).await?;
-            if start == Start::Orphan {
-                drop_slot(lock, &postgres.slot).await?;
-            }
-            store.save_pipeline(&record).await?;
-            let made = create_slot(postgres, &postgres.slot, false, self.options.slot_timeout, &|waiting| {
-                self.waiting(waiting)
-            })
-            .await?;
-            record.consistent_point = Some(made.consistent_point.to_string());
-            store.save_pipeline(&record).await?;
-            self.progress.note(format!("created replication slot \"{}\" at {}", postgres.slot, made.consistent_point));
-            Some(made)
+        let made = match start {
+            Start::ResumeCopy => None,
+            _ => Some(self.make_slot(copying, &mut record, start).await?),
         };
-        let jobs = self.first_jobs(lock, store, state, plans, ranges).await?;
-        self.copy(lock, store, jobs, made.as_ref().map(|made| made.snapshot.as_str())).await?;
-        for plan in plans {
-            self.mark_ready(store, state, plan).await?;
+        let jobs = self.first_jobs(copying).await?;
+        self.copy(copying.lock, copying.store, jobs, made.as_ref().map(|made| made.snapshot.as_str())).await?;
+        for plan in copying.plans {
+            self.mark_ready(copying, plan).await?;
         }
         record.snapshot_done = true;
-        store.save_pipeline(&record).await?;
-        state.pipeline = Some(record.clone());
+        copying.store.save_pipeline(&record).await?;
+        copying.state.pipeline = Some(record.clone());
         let consistent = record.consistent_point.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default();
         Ok(Position { end: consistent, ..Position::default() })
+    }
+
+    /// The slot's name is stored before it is made, so that one whose making was interrupted is known again.
+    async fn make_slot(
+        &self,
+        copying: &mut Copying<'_>,
+        record: &mut PipelineRecord,
+        start: Start,
+    ) -> Result<CreatedSlot> {
+        let postgres = self.postgres()?;
+        super::room::check(copying.lock.client(), self.server, copying.plans, (self.options.force, self.progress))
+            .await?;
+        if start == Start::Orphan {
+            drop_slot(copying.lock, &postgres.slot).await?;
+        }
+        copying.store.save_pipeline(record).await?;
+        let tell = |waiting: &[Waiting]| self.waiting(waiting);
+        let made = create_slot(postgres, &postgres.slot, false, self.options.slot_timeout, &tell).await?;
+        record.consistent_point = Some(made.consistent_point.to_string());
+        copying.store.save_pipeline(record).await?;
+        self.progress.note(format!("created replication slot \"{}\" at {}", postgres.slot, made.consistent_point));
+        Ok(made)
     }
 
     fn waiting(&self, waiting: &[Waiting]) {
@@ -184,24 +201,19 @@ impl Preparation<'_> {
     }
 
     /// What is left to copy: each table's ranges without those that are noted as stored, as long as its heap is the same.
-    async fn first_jobs(
-        &self,
-        lock: &PipelineLock,
-        store: &mut StateStore,
-        state: &mut State,
-        plans: &[TablePlan],
-        ranges: Ranges,
-    ) -> Result<Vec<CopyJob>> {
+    async fn first_jobs(&self, copying: &mut Copying<'_>) -> Result<Vec<CopyJob>> {
         let mut jobs = Vec::new();
-        for plan in plans {
-            let all = plan_ranges(lock.client(), &plan.schema).await?;
-            let known = state.tables.contains_key(&plan.schema.relid);
-            let left = if known { not_stored(all, state, plan.schema.relid) } else { numbered(all) };
+        for plan in copying.plans {
+            let relation = plan.schema.relid;
+            let all = plan_ranges(copying.lock.client(), &plan.schema).await?;
+            let known = copying.state.tables.contains_key(&relation);
+            let left = if known { not_stored(all, copying.state, relation) } else { numbered(all) };
             if !known {
-                store.save_table(plan.schema.relid, &table_record(plan, TablePhase::Copying)).await?;
-                state.tables.insert(plan.schema.relid, table_record(plan, TablePhase::Copying));
+                let record = table_record(plan, TablePhase::Copying);
+                copying.store.save_table(relation, &record).await?;
+                copying.state.tables.insert(relation, record);
             }
-            jobs.push(self.job(plan, ranges, left, Version::SNAPSHOT));
+            jobs.push(self.job(plan, copying.ranges, left, Version::SNAPSHOT));
         }
         Ok(jobs)
     }
@@ -231,12 +243,11 @@ impl Preparation<'_> {
         loop {
             let copies =
                 Arc::new(Copies::new(self.settings, sink.clone(), Some(store.clone()), (self.progress, self.stop)));
-            let (_holder, name) = match given.take() {
-                Some(name) => (None, name),
-                None => {
-                    let (holder, name) = CopySession::export(self.postgres()?).await?;
-                    (Some(holder), name)
-                }
+            let (_holder, name) = if let Some(name) = given.take() {
+                (None, name)
+            } else {
+                let (holder, name) = CopySession::export(self.postgres()?).await?;
+                (Some(holder), name)
             };
             let again = copies.run(&jobs, &name).await?;
             if again.is_empty() {
@@ -249,49 +260,39 @@ impl Preparation<'_> {
         }
     }
 
-    async fn mark_ready(&self, store: &mut StateStore, state: &mut State, plan: &TablePlan) -> Result<()> {
+    async fn mark_ready(&self, copying: &mut Copying<'_>, plan: &TablePlan) -> Result<()> {
         let copied = self.progress.tables().get(&plan.target).map_or(0, |table| table.copied_rows);
         let record = TableRecord { copied_rows: copied, ..table_record(plan, TablePhase::Ready) };
-        store.save_table(plan.schema.relid, &record).await?;
-        state.tables.insert(plan.schema.relid, record);
+        copying.store.save_table(plan.schema.relid, &record).await?;
+        copying.state.tables.insert(plan.schema.relid, record);
         Ok(())
     }
 
     /// Tables that came into the configuration or the database since: copied under a temporary slot's snapshot, at a version behind
     /// everything that was sent before it.
-    async fn join_new(
-        &self,
-        lock: &PipelineLock,
-        store: &mut StateStore,
-        state: &mut State,
-        (plans, ranges): (&[TablePlan], Ranges),
-    ) -> Result<()> {
-        let new: Vec<&TablePlan> = plans
-            .iter()
-            .filter(|plan| {
-                state.tables.get(&plan.schema.relid).is_none_or(|record| record.phase == TablePhase::Copying)
-            })
-            .collect();
+    async fn join_new(&self, copying: &mut Copying<'_>) -> Result<()> {
+        let unfinished = |plan: &&TablePlan| {
+            copying.state.tables.get(&plan.schema.relid).is_none_or(|record| record.phase == TablePhase::Copying)
+        };
+        let new: Vec<&TablePlan> = copying.plans.iter().filter(unfinished).collect();
         if new.is_empty() {
             return Ok(());
         }
         for plan in &new {
             self.progress.note(format!("{} is new: it is copied before the stream goes on", plan.schema.name));
         }
+        let tell = |waiting: &[Waiting]| self.waiting(waiting);
         let (version, slot) =
-            super::resync::later_snapshot(self.settings, lock, self.options.slot_timeout, &|waiting| {
-                self.waiting(waiting);
-            })
-            .await?;
+            super::resync::later_snapshot(self.settings, copying.lock, self.options.slot_timeout, &tell).await?;
         let mut jobs = Vec::new();
         for plan in &new {
-            let all = plan_ranges(lock.client(), &plan.schema).await?;
-            jobs.push(self.job(plan, ranges, numbered(all), version));
+            let all = plan_ranges(copying.lock.client(), &plan.schema).await?;
+            jobs.push(self.job(plan, copying.ranges, numbered(all), version));
         }
         let sink = ClickHouseSink::new(self.server.clone(), &self.settings.clickhouse.database);
         super::resync::copy_all(self.settings, sink, jobs, &slot.snapshot, (self.progress, self.stop)).await?;
         for plan in new {
-            self.mark_ready(store, state, plan).await?;
+            self.mark_ready(copying, plan).await?;
         }
         Ok(())
     }

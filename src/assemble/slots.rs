@@ -1,7 +1,7 @@
 //! Whether slot, stored state and server still belong together, before anything is read.
 
 use crate::change::{Lsn, Position};
-use crate::checkpoint::State;
+use crate::checkpoint::{CheckpointRecord, State};
 use crate::error::{Error, Kind, Result};
 use crate::source::postgres::{ReplicationServer, SlotState};
 
@@ -70,10 +70,15 @@ pub(super) fn decide(
     if !pipeline.snapshot_done {
         return Ok(Start::ResumeCopy);
     }
+    position(state, slot, server, consistent).map(Start::Stream)
+}
+
+/// The position to stream on from, where it lies between what the slot has let go and what the server has.
+fn position(state: &State, slot: &SlotState, server: &ReplicationServer, consistent: Lsn) -> Result<Position> {
     let position = state
         .checkpoint
         .as_ref()
-        .map_or(Position { commit: Lsn::ZERO, end: consistent, xid: 0 }, |record| record.position());
+        .map_or(Position { commit: Lsn::ZERO, end: consistent, xid: 0 }, CheckpointRecord::position);
     if slot.confirmed > position.end {
         return Err(gap(format!(
             "changes from {} to {} are missing: the slot was acknowledged further than ClickHouse has stored",
@@ -88,7 +93,7 @@ pub(super) fn decide(
         ))
         .hint("Postgres was restored from a backup or failed over with a loss: `pipectl resync --all` copies everything again"));
     }
-    Ok(Start::Stream(position))
+    Ok(position)
 }
 
 fn gap(message: String) -> Error {
@@ -98,7 +103,7 @@ fn gap(message: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::{CheckpointRecord, PipelineRecord};
+    use crate::checkpoint::PipelineRecord;
 
     fn server() -> ReplicationServer {
         ReplicationServer { system_identifier: "7".into(), timeline: 1, flushed: Lsn(1000) }

@@ -333,8 +333,11 @@ fn string_end(data: &[u8], rows: usize) -> usize {
 mod tests {
     use super::*;
 
-    fn column(source: SourceType, column_type: ColumnType) -> ColumnBuffer {
-        ColumnBuffer::new(&source, &column_type, Ranges::default()).unwrap()
+    fn column(
+        source: impl std::borrow::Borrow<SourceType>,
+        column_type: impl std::borrow::Borrow<ColumnType>,
+    ) -> ColumnBuffer {
+        ColumnBuffer::new(source.borrow(), column_type.borrow(), Ranges::default()).unwrap()
     }
 
     #[test]

@@ -51,7 +51,11 @@ fn lines(made: &Made, tables: bool) -> Vec<String> {
         lines.push("the pipeline's stored state".to_owned());
     }
     lines.extend(made.tables.iter().map(|name| {
-        if tables { format!("table \"{name}\" in ClickHouse") } else { format!("(table \"{name}\" stays in ClickHouse)") }
+        if tables {
+            format!("table \"{name}\" in ClickHouse")
+        } else {
+            format!("(table \"{name}\" stays in ClickHouse)")
+        }
     }));
     lines
 }

@@ -62,7 +62,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<ExitCode>
         Command::Doctor(arguments) => doctor::run(arguments, context).await,
         Command::CreateTables(arguments) => create_tables::run(arguments, context).await,
         Command::Seed(arguments) => seed::run(arguments, context).await,
-        Command::Sync(args) => sync::run(args, context).await,
+        Command::Sync(args) => Box::pin(sync::run(args, context)).await,
         Command::Status(args) => status::run(args, context).await,
         Command::Verify(arguments) => verify::run(arguments, context).await,
         Command::Resync(args) => resync::run(args, context).await,

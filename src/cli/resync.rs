@@ -53,7 +53,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode> {
     }
     let rows = copied?;
     if context.output.is_json() {
-        context.output.json(&serde_json::json!({ "version": 1, "pipeline": settings.pipeline, "copied_rows": rows }))?;
+        context
+            .output
+            .json(&serde_json::json!({ "version": 1, "pipeline": settings.pipeline, "copied_rows": rows }))?;
     } else {
         context.output.data(&format!("{rows} rows copied again\n"))?;
     }

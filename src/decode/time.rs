@@ -196,8 +196,8 @@ mod tests {
     proptest! {
         #[test]
         fn never_panics(text in "[0-9:. +-]{0,40}( BC)?") {
-            drop(timestamp_text(text.as_bytes()));
-            drop(date_text(text.as_bytes()));
+            std::hint::black_box(timestamp_text(text.as_bytes())).ok();
+            std::hint::black_box(date_text(text.as_bytes())).ok();
         }
     }
 }

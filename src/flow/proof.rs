@@ -47,9 +47,9 @@ pub async fn commit(store: &mut impl CheckpointStore, durable: Durable) -> Resul
 }
 
 /// Lets the source forget what is committed.
+#[expect(clippy::needless_pass_by_value, reason = "the proof is used up: it can be acknowledged once")]
 pub fn acknowledge(source: &impl Source, committed: Committed) {
-    let Committed { position } = committed;
-    if let Some(position) = position {
+    if let Some(position) = committed.position {
         source.acknowledge(position.end);
     }
 }

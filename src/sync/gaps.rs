@@ -111,15 +111,13 @@ impl Task<'_> {
             }
             let earlier = known.get(key.as_slice());
             let fills = match self.known_fills(gap, earlier, stored)? {
-                Some(fills) => fills,
-                None => match self.refetched(gap, texts, refetch).await? {
-                    Some(fills) => fills,
-                    None => {
-                        batch.push_tombstone(&gap.map, row(gap)?, gap.version).map_err(|_| unreadable(&self.layout))?;
-                        known.remove(key.as_slice());
-                        continue;
-                    }
-                },
+                Some(fills) => Some(fills),
+                None => self.refetched(gap, texts, refetch).await?,
+            };
+            let Some(fills) = fills else {
+                batch.push_tombstone(&gap.map, row(gap)?, gap.version).map_err(|_| unreadable(&self.layout))?;
+                known.remove(key.as_slice());
+                continue;
             };
             self.push(&mut batch, gap, &fills)?;
             known.insert(key, Known { version: gap.version, values: self.values_after(gap, fills)? });

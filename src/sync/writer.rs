@@ -88,11 +88,15 @@ async fn store_group(
 ) -> Result<Committed> {
     let durable = flow::write(group.position, async {
         try_join_all(group.batches.iter().map(|batch| sink.insert(batch))).await?;
-        group.batches.iter().for_each(|batch| count(progress, batch));
+        for batch in &group.batches {
+            count(progress, batch);
+        }
         if !group.gaps.is_empty() {
             let filled = gaps::fill(&group.gaps, sink, refetch).await?;
             try_join_all(filled.iter().map(|batch| sink.insert(batch))).await?;
-            filled.iter().for_each(|batch| count(progress, batch));
+            for batch in &filled {
+                count(progress, batch);
+            }
         }
         for truncation in &group.truncations {
             sink.truncate(&truncation.layout, truncation.version).await?;
