@@ -8,6 +8,7 @@ FROM (
         slot.temporary,
         slot.active,
         slot.active_pid,
+        slot.confirmed_flush_lsn AS confirmed,
         to_jsonb(slot) ->> 'wal_status' AS wal_status,
         (to_jsonb(slot) ->> 'safe_wal_size')::bigint AS safe_wal_size,
         to_jsonb(slot) ->> 'invalidation_reason' AS invalidation_reason,

@@ -1,4 +1,5 @@
--- Every table of the database with what decides whether its changes can be carried; $1 is the publication.
+-- Every table of the database with what decides whether its changes can be carried; $1 is the publication, $2 the one of tables
+-- without a key, whose inserts alone are sent.
 -- A table counts as published where the publication names it, a partitioned table above it or one of its partitions.
 WITH published AS MATERIALIZED (
     SELECT class.oid
@@ -6,6 +7,13 @@ WITH published AS MATERIALIZED (
     JOIN pg_namespace AS namespace ON namespace.nspname = entry.schemaname
     JOIN pg_class AS class ON class.relnamespace = namespace.oid AND class.relname = entry.tablename
     WHERE entry.pubname = $1
+),
+published_inserts AS MATERIALIZED (
+    SELECT class.oid
+    FROM pg_publication_tables AS entry
+    JOIN pg_namespace AS namespace ON namespace.nspname = entry.schemaname
+    JOIN pg_class AS class ON class.relnamespace = namespace.oid AND class.relname = entry.tablename
+    WHERE entry.pubname = $2
 ),
 covered AS MATERIALIZED (
     SELECT oid FROM published
@@ -25,6 +33,7 @@ FROM (
         root.relname AS root_name,
         class.relpersistence = 'u' AS unlogged,
         class.oid IN (SELECT oid FROM covered) AS published,
+        class.oid IN (SELECT oid FROM published_inserts) AS published_inserts,
         CASE class.relreplident WHEN 'd' THEN 'default' WHEN 'i' THEN 'index' WHEN 'f' THEN 'full' ELSE 'nothing' END AS identity,
         EXISTS (
             SELECT

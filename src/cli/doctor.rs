@@ -13,6 +13,14 @@ use std::process::ExitCode;
 /// The exit code where a check failed.
 const FOUND: u8 = 4;
 
+/// The groups in the order in which they are drawn.
+const PARTS: [(Part, &str); 4] = [
+    (Part::Configuration, "Configuration"),
+    (Part::Postgres, "Postgres"),
+    (Part::ClickHouse, "ClickHouse"),
+    (Part::Pipeline, "Pipeline"),
+];
+
 /// Arguments of `pipectl doctor`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -105,9 +113,7 @@ fn check_document(check: &Check) -> Value {
 
 fn text(report: &Report, output: &Output) -> String {
     let mut text = String::new();
-    for (part, name) in
-        [(Part::Configuration, "Configuration"), (Part::Postgres, "Postgres"), (Part::ClickHouse, "ClickHouse")]
-    {
+    for (part, name) in PARTS {
         let checks: Vec<&Check> = report.checks.iter().filter(|check| check.part == part).collect();
         if checks.is_empty() {
             continue;
@@ -123,7 +129,7 @@ fn text(report: &Report, output: &Output) -> String {
     // Writing to a String cannot fail.
     writeln!(
         text,
-        "{} passed, {} to know, {} failed, {} not run",
+        "{} passed, {} warnings, {} failed, {} not run",
         summary.pass, summary.warn, summary.fail, summary.not_run
     )
     .ok();

@@ -90,7 +90,7 @@ fn remarks(text: &mut String, found: &TableReport) {
 
 fn row_lines(text: &mut String, name: &str, row: &RowReport) {
     let key: Vec<String> =
-        row.key.iter().map(|(column, value)| format!("{column}={}", on_one_line(value.as_deref()))).collect();
+        row.key.iter().map(|(column, value)| format!("{column}={}", value.as_deref().unwrap_or("NULL"))).collect();
     let fault = match row.fault {
         Fault::Missing => "missing in ClickHouse",
         Fault::Extra => "only in ClickHouse",
@@ -106,15 +106,6 @@ fn row_lines(text: &mut String, name: &str, row: &RowReport) {
             writeln!(text, "        Postgres   {}", shown(&values.source)).ok();
             writeln!(text, "        ClickHouse {}", shown(&values.target)).ok();
         }
-    }
-}
-
-/// A key's value; in quotes where a terminal would not show what it is.
-fn on_one_line(value: Option<&str>) -> String {
-    match value {
-        None => "NULL".to_owned(),
-        Some(text) if text.is_empty() || text.contains(char::is_control) => format!("{text:?}"),
-        Some(text) => text.to_owned(),
     }
 }
 
@@ -157,12 +148,6 @@ mod tests {
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         assert_eq!(lines[0], "public.t: id=7, region=EU: different: total");
         assert_eq!(lines[2..], ["Postgres   \"1\\n\"", "ClickHouse NULL"]);
-    }
-
-    #[test]
-    fn a_key_stays_on_its_line() {
-        let shown: Vec<String> = [Some("a b"), Some("a\n\u{1b}[31m"), Some(""), None].map(on_one_line).to_vec();
-        assert_eq!(shown, ["a b", "\"a\\n\\u{1b}[31m\"", "\"\"", "NULL"]);
     }
 
     #[test]

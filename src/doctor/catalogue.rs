@@ -9,6 +9,8 @@ pub enum Part {
     Postgres,
     /// The destination.
     ClickHouse,
+    /// What `sync` stored, beside what both servers have.
+    Pipeline,
 }
 
 impl Part {
@@ -18,6 +20,7 @@ impl Part {
             Self::Configuration => "config",
             Self::Postgres => "postgres",
             Self::ClickHouse => "clickhouse",
+            Self::Pipeline => "pipeline",
         }
     }
 }
@@ -37,6 +40,7 @@ impl Entry {
         match self.id.split_once('.') {
             Some(("postgres", _)) => Part::Postgres,
             Some(("clickhouse", _)) => Part::ClickHouse,
+            Some(("pipeline", _)) => Part::Pipeline,
             _ => Part::Configuration,
         }
     }
@@ -187,6 +191,12 @@ pub(super) const CHECKS: &[Entry] = &[
         "none but what the configuration says",
         "postgres.publication",
     ),
+    entry(
+        "postgres.publication_inserts",
+        "publication of tables without a key",
+        "their inserts, and nothing else",
+        "postgres.tables",
+    ),
     entry("postgres.slot", "replication slot", "a pgoutput slot of this database; `sync` makes it", PG),
     entry("postgres.slot_wal", "WAL kept for the slot", "wal_status reserved or extended", "postgres.slot"),
     entry("postgres.slot_lag", "lag of the slot", "less than what the server keeps", "postgres.slot"),
@@ -215,6 +225,12 @@ pub(super) const CHECKS: &[Entry] = &[
     entry("clickhouse.cluster", "cluster", "the configured cluster, with macros for shard and replica", CH),
     entry("clickhouse.database", "database", "there; `sync` makes it", CH),
     entry(
+        "clickhouse.tables",
+        "existing tables",
+        "engine, sorting key and columns as `create-tables` makes them",
+        "clickhouse.database",
+    ),
+    entry(
         "clickhouse.version_columns",
         "version and deleted columns",
         "in each table, used by its engine",
@@ -225,6 +241,13 @@ pub(super) const CHECKS: &[Entry] = &[
     entry("clickhouse.dates", "range of dates", "0000 to 9999; what is beyond becomes NULL and is counted", CH),
     entry("clickhouse.disk", "free disk", "a tenth, and more than the source tables hold", CH),
     entry("clickhouse.clock", "clock of ClickHouse", "within 5 s of this machine's and of Postgres'", CH),
+    entry(
+        "pipeline.position",
+        "stored position and slot",
+        "what is stored ends where the slot goes on, on the same server",
+        CH,
+    ),
+    entry("pipeline.parked", "parked tables", "none: a parked table no longer follows its source", CH),
 ];
 
 #[cfg(test)]

@@ -2,9 +2,13 @@
 
 use super::finding::Place;
 use super::report::{Report, chain};
+use crate::checkpoint::{PipelineRecord, StateStore};
 use crate::config::Settings;
 use crate::error::Result;
+use crate::server::clickhouse::quote_ident;
 use crate::server::{clickhouse, postgres};
+use crate::sink::clickhouse::ddl;
+use crate::source::postgres::identify;
 use std::time::Duration;
 
 const RELOAD: Duration = Duration::from_millis(300);
@@ -44,7 +48,33 @@ pub async fn mend(settings: &Settings, report: &Report, before: &(dyn Fn(Place, 
             }
         }
     }
+    let made = |one: &Mended| one.error.is_none() && one.statement.starts_with("CREATE PUBLICATION");
+    if let Some(check) = done.iter().find(|one| made(one)).map(|one| one.check) {
+        let statement = format!(
+            "INSERT INTO {}.`pipectl_state` (this pipeline made the publication)",
+            quote_ident(&settings.clickhouse.database)
+        );
+        before(Place::ClickHouse, &statement);
+        let error = remember_publication(settings).await.err().map(|error| chain(&error));
+        done.push(Mended { check, place: Place::ClickHouse, statement, error });
+    }
     done
+}
+
+/// Stores that the publication is pipectl's own: `sync` adds tables to no other, and `drop` removes no other.
+async fn remember_publication(settings: &Settings) -> Result<()> {
+    let Some(postgres) = &settings.postgres else { return Ok(()) };
+    let server = clickhouse::connect(&settings.clickhouse)?;
+    server.execute(&ddl::create_database(&settings.clickhouse), &[]).await?;
+    let mut store = StateStore::new(server, &settings.clickhouse.database, &settings.pipeline, &postgres.slot);
+    store.create().await?;
+    let record = if let Some(record) = store.load().await?.pipeline {
+        PipelineRecord { owns_publication: true, ..record }
+    } else {
+        let source = identify(postgres).await?;
+        PipelineRecord::intended(source.system_identifier, source.timeline, true)
+    };
+    store.save_pipeline(&record).await
 }
 
 async fn run(settings: &Settings, place: Place, statement: &str) -> Result<()> {

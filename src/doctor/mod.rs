@@ -7,6 +7,7 @@ mod catalogue;
 mod clickhouse;
 mod finding;
 mod mend;
+mod pipeline;
 mod postgres;
 mod report;
 
@@ -17,7 +18,7 @@ pub use report::{Check, Report, Summary};
 
 use crate::config::Settings;
 use finding::{Finding, Remedy as Mending};
-use report::Findings;
+use report::{Findings, chain};
 
 /// Makes every check. A server that does not answer is a finding, never an error.
 pub async fn examine(settings: &Settings) -> Report {
@@ -27,17 +28,27 @@ pub async fn examine(settings: &Settings) -> Report {
         "config.clickhouse_password",
         password(settings.clickhouse.password_in_file, "clickhouse", "CLICKHOUSE_URL"),
     );
+    let destination = clickhouse::examine(settings).await;
     if let Some(postgres) = &settings.postgres {
-        parts.push(Part::Postgres);
+        parts.extend([Part::Postgres, Part::Pipeline]);
         findings.put("config.postgres_password", password(postgres.password_in_file, "postgres", "POSTGRES_URL"));
-        let (source, destination) = tokio::join!(postgres::examine(settings, postgres), clickhouse::examine(settings));
-        clickhouse::compare(&source, &destination, &mut findings);
+        let source = postgres::examine(settings, postgres, destination.owns_publication()).await;
+        clickhouse::compare(settings, &source, &destination, &mut findings);
+        match &destination.state {
+            Some(Ok(state)) => pipeline::check(state, &source, &postgres.slot, &mut findings),
+            Some(Err(error)) => {
+                for id in ["pipeline.position", "pipeline.parked"] {
+                    findings.put(id, Finding::not_run(chain(error)));
+                }
+            }
+            None => {}
+        }
         findings.join(Part::Postgres, source.findings);
-        findings.join(Part::ClickHouse, destination.findings);
     } else {
         findings.put("config.postgres_password", Finding::pass("none is configured"));
-        findings.join(Part::ClickHouse, clickhouse::examine(settings).await.findings);
+        clickhouse::compare(settings, &postgres::Source::default(), &destination, &mut findings);
     }
+    findings.join(Part::ClickHouse, destination.findings);
     findings.report(&settings.pipeline, &parts)
 }
 

@@ -4,14 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order of the data's way. What stands in one row knows nothing of each other.
-const LAYERS: [&[&str]; 9] = [
+const LAYERS: [&[&str]; 10] = [
     &["error"],
     &["change"],
     &["config", "decode"],
     &["batch"],
     &["flow", "server"],
     &["source", "sink", "checkpoint"],
-    &["sync", "tables", "init", "doctor", "seed", "tail", "verify"],
+    &["sync", "tables", "init", "seed", "tail", "verify"],
+    &["doctor"],
     &["assemble"],
     &["cli"],
 ];

@@ -8,10 +8,12 @@ use super::finding::{Finding, Place, Remedy, bytes, seconds};
 use super::postgres::Source;
 use super::report::{Findings, chain};
 use crate::batch::Ranges;
+use crate::checkpoint::{State, StateStore};
 use crate::config::Settings;
 use crate::error::Result;
-use crate::server::clickhouse::{Server, StoredDatabase, connect, database as stored_database};
+use crate::server::clickhouse::{Server, connect};
 use crate::sink::clickhouse::{ddl, ranges};
+use crate::tables::{Facts as TableFacts, gather};
 use facts::{Cluster, Disk, ServerFacts, ask, ask_one};
 use std::time::{Instant, SystemTime};
 
@@ -26,7 +28,18 @@ pub(super) struct Destination {
     pub(super) findings: Findings,
     clock_ahead: Option<f64>,
     disks: Vec<Disk>,
-    stored: Option<StoredDatabase>,
+    /// What `create-tables` plans from, but for the source's tables.
+    facts: Option<TableFacts>,
+    /// What `sync` stored; none where ClickHouse was not reached.
+    pub(super) state: Option<Result<State>>,
+}
+
+impl Destination {
+    /// Whether `sync` made the publications, as it stored it.
+    pub(super) fn owns_publication(&self) -> bool {
+        let Some(Ok(State { pipeline: Some(pipeline), .. })) = &self.state else { return false };
+        pipeline.owns_publication
+    }
 }
 
 /// Makes the checks of ClickHouse.
@@ -43,6 +56,11 @@ pub(super) async fn examine(settings: &Settings) -> Destination {
     };
     let seen = format!("{}, user {}", server.address, settings.clickhouse.user);
     destination.findings.put("clickhouse.reachable", Finding::pass(seen));
+    if let Some(postgres) = &settings.postgres {
+        let database = &settings.clickhouse.database;
+        let mut store = StateStore::new(server.clone(), database, &settings.pipeline, &postgres.slot);
+        destination.state = Some(store.load().await);
+    }
     if let Err(error) = look(settings, &server, &mut destination).await {
         // A read-only profile lets SELECT 1 pass and refuses every setting of a query.
         if chain(&error).contains("readonly") {
@@ -77,9 +95,12 @@ async fn look(settings: &Settings, server: &Server, destination: &mut Destinatio
         let name = settings.clickhouse.database.as_str();
         let parts = ask(server, facts::PARTS, &[("database", name)]).await;
         findings.put_result("clickhouse.parts", parts.map(|found| tables::parts(&found)));
-        destination.stored = Some(stored_database(server, name).await?);
+        match gather(settings, None, server).await {
+            Ok(facts) => destination.facts = Some(facts),
+            Err(error) => findings.put_result("clickhouse.tables", Err(error)),
+        }
     } else {
-        for id in ["clickhouse.version_columns", "clickhouse.parts"] {
+        for id in ["clickhouse.tables", "clickhouse.version_columns", "clickhouse.parts"] {
             findings.put(id, Finding::not_run("there is no database yet"));
         }
     }
@@ -88,14 +109,15 @@ async fn look(settings: &Settings, server: &Server, destination: &mut Destinatio
 }
 
 /// The checks that need both servers.
-pub(super) fn compare(source: &Source, destination: &Destination, findings: &mut Findings) {
+pub(super) fn compare(settings: &Settings, source: &Source, destination: &Destination, findings: &mut Findings) {
     if !destination.findings.is_good("clickhouse.reachable") {
         return;
     }
     findings.put("clickhouse.disk", disk(&destination.disks, source.bytes));
-    if let Some(stored) = &destination.stored {
+    if let Some(facts) = &destination.facts {
+        findings.put("clickhouse.tables", tables::differences(settings, facts, source.catalog.as_ref()));
         let finding = match &source.plans {
-            Some(plans) => tables::version_columns(plans, stored),
+            Some(plans) => tables::version_columns(plans, &facts.stored),
             None => Finding::not_run("which tables there are to be was not seen in Postgres"),
         };
         findings.put("clickhouse.version_columns", finding);

@@ -1,9 +1,13 @@
 //! The tables that are there already.
 
 use super::facts::Parts;
-use crate::doctor::finding::{Finding, Remedy, count, some_of};
+use crate::change::TableSchema;
+use crate::config::Settings;
+use crate::doctor::finding::{Finding, Place, Remedy, count, some_of};
+use crate::error::Kind;
 use crate::server::clickhouse::{StoredDatabase, StoredTable};
 use crate::sink::clickhouse::{TablePlan, TableShape};
+use crate::tables::{Action, Facts, Step, plan};
 
 /// The share of parts_to_throw_insert from which on there is something to do, …
 const MANY_PARTS: f64 = 0.5;
@@ -26,6 +30,39 @@ pub(super) fn parts(found: &[Parts]) -> Finding {
         Remedy::advice("see system.merges and system.mutations for what holds merges up; larger batches: `sync.batch`");
     let refused = full.iter().any(|one| share(one) >= TOO_MANY_PARTS);
     if refused { Finding::fail(seen) } else { Finding::warn(seen) }.about(names).mend(remedy)
+}
+
+/// What `create-tables` would say of the tables that are there already; those that are not are left to it and to `sync`.
+pub(super) fn differences(settings: &Settings, facts: &Facts, source: Option<&Vec<TableSchema>>) -> Finding {
+    if source.is_none() && settings.tables.iter().all(|rule| rule.written_out.is_none()) {
+        return Finding::not_run("which tables there are to be was not seen in Postgres");
+    }
+    let planned = plan(settings, &Facts { source: source.cloned(), ..facts.clone() });
+    // A refusal of another kind lies in the configuration, and is told with the types.
+    let refused: Vec<_> = planned.refusals.iter().filter(|refusal| refusal.error.kind() == Kind::Destination).collect();
+    if !refused.is_empty() {
+        let reasons: Vec<String> = refused.iter().map(|refusal| refusal.reason()).collect();
+        let hint = refused.iter().find_map(|refusal| refusal.error.hint_text());
+        return Finding::fail(some_of(&reasons))
+            .about(refused.iter().map(|refusal| refusal.table.clone()).collect())
+            .mend(Remedy::advice(hint.unwrap_or("`pipectl create-tables --dry-run` shows what it should be")));
+    }
+    let to_make = planned.steps.iter().filter(|step| step.action == Action::CreateTable).count();
+    let altered: Vec<&Step> = planned
+        .steps
+        .iter()
+        .filter(|step| matches!(step.action, Action::AddColumn(_) | Action::WidenColumn(_) | Action::CreateView))
+        .collect();
+    let there = format!("{} as configured", count(planned.tables.len().saturating_sub(to_make), "table"));
+    let seen = if to_make == 0 { there } else { format!("{there}, {to_make} to be made by `sync`") };
+    if altered.is_empty() {
+        return Finding::pass(seen);
+    }
+    let names: Vec<String> = altered.iter().map(|step| step.target.clone()).collect();
+    let statements = altered.iter().flat_map(|step| step.statements.iter().cloned()).collect();
+    Finding::warn(format!("to be altered: {}", some_of(&names))).about(names).mend(
+        Remedy::shown(Place::ClickHouse, statements).note("`pipectl create-tables` runs these, and so does `sync`"),
+    )
 }
 
 /// Whether each table that is there has what makes a replay harmless: the version and the mark of deleted rows, known to its engine.

@@ -62,6 +62,7 @@ pub(super) struct Table {
     pub(super) root_name: Option<String>,
     pub(super) unlogged: bool,
     pub(super) published: bool,
+    pub(super) published_inserts: bool,
     pub(super) identity: String,
     pub(super) identity_has_key: bool,
     pub(super) has_key: bool,
@@ -121,13 +122,15 @@ pub(super) struct Narrowed {
 
 /// A replication slot.
 #[derive(Debug, Clone, Default, Deserialize)]
-pub(super) struct Slot {
+pub(in crate::doctor) struct Slot {
     pub(super) name: String,
     pub(super) plugin: Option<String>,
     pub(super) database: Option<String>,
     pub(super) temporary: bool,
     pub(super) active: bool,
     pub(super) active_pid: Option<i32>,
+    /// `confirmed_flush_lsn`, as Postgres writes it.
+    pub(in crate::doctor) confirmed: Option<String>,
     pub(super) wal_status: Option<String>,
     pub(super) safe_wal_size: Option<i64>,
     pub(super) invalidation_reason: Option<String>,
@@ -173,6 +176,10 @@ pub(super) struct Facts<'a> {
     settings: BTreeMap<String, Setting>,
     pub(super) tables: Vec<Table>,
     pub(super) publication: Option<Publication>,
+    /// The publication of tables without a key.
+    pub(super) inserts: Option<Publication>,
+    /// Whether `sync` made the publications, and so alters them by itself.
+    pub(super) owns_publication: bool,
     pub(super) narrowed: Vec<Narrowed>,
     pub(super) slots: Vec<Slot>,
 }
@@ -183,9 +190,11 @@ impl<'a> Facts<'a> {
         configuration: &'a Settings,
         postgres: &'a PostgresSettings,
         client: &Client,
+        owns_publication: bool,
     ) -> Result<Self> {
         let settings = ask::<Setting>(client, SETTINGS, &[]).await?;
         let publication: &[&(dyn ToSql + Sync)] = &[&postgres.publication];
+        let inserts = inserts_publication(&postgres.publication);
         Ok(Self {
             configuration,
             postgres,
@@ -193,8 +202,10 @@ impl<'a> Facts<'a> {
                 .await?
                 .ok_or_else(|| Error::new(Kind::Source, "Postgres does not know the session's own role"))?,
             settings: settings.into_iter().map(|setting| (setting.name.clone(), setting)).collect(),
-            tables: ask(client, TABLES, publication).await?,
+            tables: ask(client, TABLES, &[&postgres.publication, &inserts]).await?,
             publication: ask_one(client, PUBLICATION, publication).await?,
+            inserts: ask_one(client, PUBLICATION, &[&inserts]).await?,
+            owns_publication,
             narrowed: ask(client, NARROWED, publication).await?,
             slots: slots(client).await?,
         })
@@ -240,6 +251,11 @@ impl<'a> Facts<'a> {
     pub(super) fn slot(&self) -> Option<&Slot> {
         self.slots.iter().find(|slot| slot.name == self.postgres.slot)
     }
+}
+
+/// What `sync` calls the publication of tables without a key, whose inserts alone are sent.
+pub(super) fn inserts_publication(publication: &str) -> String {
+    format!("{publication}_inserts")
 }
 
 /// The slots as they are now.

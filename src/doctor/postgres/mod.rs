@@ -1,6 +1,7 @@
 //! The checks of Postgres: facts are read by whole statements of sql/postgres, verdicts are pure functions of them.
 
 mod facts;
+mod inserts;
 mod publication;
 mod server;
 mod slots;
@@ -10,12 +11,14 @@ mod types;
 
 use super::finding::{Finding, Remedy};
 use super::report::{Findings, chain};
+use crate::change::TableSchema;
 use crate::config::{PostgresSettings, Settings};
 use crate::error::{Error, Kind, Result};
-use crate::server::postgres::{self as server_postgres, Connection, connect, replication_config};
+use crate::server::postgres::{Connection, connect, tables as catalog};
 use crate::sink::clickhouse::TablePlan;
+use crate::source::postgres::{ReplicationServer, identify};
+pub(super) use facts::Slot;
 use facts::{Facts, OpenTransaction, Place, ask, ask_one};
-use pgwire_replication::ReplicationClient;
 use std::time::{Duration, Instant, SystemTime};
 
 /// Time between two looks at the end of the write-ahead log.
@@ -26,8 +29,16 @@ const REPLICATION_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(super) struct Source {
     pub(super) findings: Findings,
+    /// Whether `sync` made the publications, as it stored it.
+    owns_publication: bool,
+    /// Which server it is; none where no replication session was let in.
+    pub(super) identity: Option<ReplicationServer>,
+    /// The pipeline's slot, if there is one; it was looked for wherever `identity` is known.
+    pub(super) slot: Option<Slot>,
     /// Seconds that its clock is ahead of this machine's.
     pub(super) clock_ahead: Option<f64>,
+    /// All tables, as the catalog describes them.
+    pub(super) catalog: Option<Vec<TableSchema>>,
     /// What the pipeline's tables become at the destination.
     pub(super) plans: Option<Vec<TablePlan>>,
     /// Bytes that the pipeline's tables hold.
@@ -35,8 +46,8 @@ pub(super) struct Source {
 }
 
 /// Makes the checks of Postgres.
-pub(super) async fn examine(settings: &Settings, postgres: &PostgresSettings) -> Source {
-    let mut source = Source::default();
+pub(super) async fn examine(settings: &Settings, postgres: &PostgresSettings, owns_publication: bool) -> Source {
+    let mut source = Source { owns_publication, ..Source::default() };
     match connect(postgres).await {
         Ok(connection) => {
             let seen =
@@ -64,20 +75,24 @@ async fn look(
     let begun = Instant::now();
     let first = position(connection, &mut source.clock_ahead).await?;
     let open = ask::<OpenTransaction>(connection, facts::OPEN_TRANSACTIONS, &[]).await?;
-    let facts = Facts::read(settings, postgres, connection).await?;
+    let facts = Facts::read(settings, postgres, connection, source.owns_publication).await?;
+    source.slot = facts.slot().cloned();
     let findings = &mut source.findings;
     server::check(&facts, findings);
-    findings.put("postgres.replication_connection", replication(postgres, &facts).await);
+    let (finding, identity) = replication(postgres, &facts).await;
+    findings.put("postgres.replication_connection", finding);
+    source.identity = identity;
     let let_in = findings.is_good("postgres.replication_connection");
     findings.put("postgres.role_replication", server::role(&facts, let_in));
     findings.put("postgres.clock", clock(source.clock_ahead));
     source.bytes = Some(facts.chosen().map(|(table, _)| table.bytes).sum());
     tables::check(&facts, findings);
-    match server_postgres::tables(connection).await {
+    match catalog(connection).await {
         Ok(catalog) => {
             let planned = types::plan(&facts, &catalog);
             findings.put("postgres.types", planned.finding());
             source.plans = Some(planned.tables);
+            source.catalog = Some(catalog);
         }
         Err(error) => findings.put_result("postgres.types", Err(error)),
     }
@@ -114,21 +129,24 @@ fn clock(ahead: Option<f64>) -> Finding {
 }
 
 /// Really opens a replication session, and asks it which server it is on.
-async fn replication(postgres: &PostgresSettings, facts: &Facts<'_>) -> Finding {
-    let attempt = async {
-        let config = replication_config(postgres)?;
-        let failed = |error| Error::new(Kind::Source, "could not open a replication session").because(error);
-        let mut client = ReplicationClient::connect_gated(config).await.map_err(failed)?;
-        let system = client.identify_system().await.map_err(failed)?;
-        client.abort();
-        Ok::<_, Error>(system)
-    };
-    match tokio::time::timeout(REPLICATION_TIMEOUT, attempt).await {
-        Ok(Ok(system)) => Finding::pass(format!("let in; system {}, timeline {}", system.system_id, system.timeline)),
-        Ok(Err(error)) => Finding::fail(chain(&error)).mend(replication_remedy(&chain(&error), postgres, facts)),
-        Err(_) => Finding::fail(format!("no answer within {} s", REPLICATION_TIMEOUT.as_secs())).mend(Remedy::advice(
-            "a connection pooler between pipectl and Postgres does not pass replication on: name the server itself",
-        )),
+async fn replication(postgres: &PostgresSettings, facts: &Facts<'_>) -> (Finding, Option<ReplicationServer>) {
+    match tokio::time::timeout(REPLICATION_TIMEOUT, identify(postgres)).await {
+        Ok(Ok(server)) => {
+            let seen = format!("let in; system {}, timeline {}", server.system_identifier, server.timeline);
+            (Finding::pass(seen), Some(server))
+        }
+        Ok(Err(error)) => {
+            let text = chain(&error);
+            let remedy = replication_remedy(&text, postgres, facts);
+            (Finding::fail(text).mend(remedy), None)
+        }
+        Err(_) => {
+            let finding =
+                Finding::fail(format!("no answer within {} s", REPLICATION_TIMEOUT.as_secs())).mend(Remedy::advice(
+                    "a pooler between pipectl and Postgres passes no replication on: name the server itself",
+                ));
+            (finding, None)
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The publication: whether it is there, what it sends, and what it does to the application.
 
 use super::facts::{Facts, Publication, Table};
+use super::inserts;
 use super::tables::names;
 use crate::config::TableRule;
 use crate::doctor::finding::{Finding, Place, Remedy, count, some_of};
@@ -9,6 +10,7 @@ use crate::server::postgres::{quote_ident, quote_table};
 
 pub(super) fn check(facts: &Facts<'_>, findings: &mut Findings) {
     findings.put("postgres.publication_privileges", privileges(facts));
+    findings.put("postgres.publication_inserts", inserts::check(facts));
     let Some(publication) = &facts.publication else {
         findings.put("postgres.publication", missing(facts));
         let nothing = || Finding::not_run("there is no publication yet");
@@ -39,26 +41,26 @@ fn publishable<'f>(facts: &'f Facts<'_>) -> impl Iterator<Item = (&'f Table, &'f
         .filter(|(table, _)| !table.unlogged && table.identifies_rows() && (table.has_key || table.identity_has_key))
 }
 
-fn entry(facts: &Facts<'_>, table: &Table, rule: &TableRule) -> String {
-    let name = quote_table(&table.table_name());
-    match &rule.row_filter {
-        Some(filter) if facts.server.version_number >= 150_000 => format!("{name} WHERE ({filter})"),
-        _ => name,
-    }
+/// Tables as a publication's statement names them, with their row filters.
+pub(super) fn list<'t>(facts: &Facts<'_>, tables: impl Iterator<Item = (&'t Table, &'t TableRule)>) -> String {
+    let one = |(table, rule): (&Table, &TableRule)| {
+        let name = quote_table(&table.table_name());
+        match &rule.row_filter {
+            Some(filter) if facts.server.version_number >= 150_000 => format!("{name} WHERE ({filter})"),
+            _ => name,
+        }
+    };
+    tables.map(one).collect::<Vec<_>>().join(", ")
 }
 
-fn list<'t>(facts: &Facts<'_>, tables: impl Iterator<Item = (&'t Table, &'t TableRule)>) -> String {
-    tables.map(|(table, rule)| entry(facts, table, rule)).collect::<Vec<_>>().join(", ")
-}
-
-fn may_alter(facts: &Facts<'_>, publication: &Publication) -> bool {
+pub(super) fn may_alter(facts: &Facts<'_>, publication: &Publication) -> bool {
     facts.server.superuser || publication.owned
 }
 
 /// An ALTER PUBLICATION, for `--fix` where the role may.
-fn alter(facts: &Facts<'_>, publication: &Publication, what: &str, also: bool) -> Remedy {
+fn alter(facts: &Facts<'_>, publication: &Publication, what: &str) -> Remedy {
     let statement = format!("ALTER PUBLICATION {} {what}", quote_ident(&facts.postgres.publication));
-    let may = may_alter(facts, publication) && also;
+    let may = may_alter(facts, publication);
     let remedy = Remedy::automatic(Place::Postgres, vec![statement]).automatic_if(may);
     if may { remedy } else { remedy.note("as the owner of publication and tables, or a superuser") }
 }
@@ -75,10 +77,16 @@ fn create(facts: &Facts<'_>) -> Option<String> {
 }
 
 fn missing(facts: &Facts<'_>) -> Finding {
-    let seen = format!("\"{}\" is not there", facts.postgres.publication);
+    let name = &facts.postgres.publication;
     let Some(statement) = create(facts) else {
-        return Finding::warn(format!("{seen}, and no table could be put into it"));
+        return Finding::warn(format!("\"{name}\" is not there, and no table could be put into it"));
     };
+    to_be_made(facts, name, statement, lacks_ownership(facts).is_empty())
+}
+
+/// The finding on a publication that is not there; `owned` tells whether its tables are the role's.
+pub(super) fn to_be_made(facts: &Facts<'_>, name: &str, statement: String, owned: bool) -> Finding {
+    let seen = format!("\"{name}\" is not there");
     let remedy = Remedy::automatic(Place::Postgres, vec![statement]);
     if facts.slot().is_some() {
         // What was written before the publication was made cannot be decoded with it.
@@ -88,11 +96,28 @@ fn missing(facts: &Facts<'_>) -> Finding {
                 .note("a slot older than its publication cannot be read: drop the slot too and copy the tables again"),
         );
     }
-    if lacks_ownership(facts).is_empty() && (facts.server.may_create || facts.server.superuser) {
+    if owned && (facts.server.may_create || facts.server.superuser) {
         return Finding::warn(format!("{seen}; `sync` makes it")).mend(remedy);
     }
     Finding::fail(format!("{seen}, and the role may not make it"))
         .mend(remedy.automatic_if(false).note("as the owner of the tables or a superuser"))
+}
+
+/// The finding on tables that a publication lacks: `sync` adds them only to one of its own.
+pub(super) fn to_be_added(facts: &Facts<'_>, may: bool, missing: &[(&Table, &TableRule)], name: &str) -> Finding {
+    let names = names(missing.iter().map(|(table, _)| *table));
+    let statement =
+        format!("ALTER PUBLICATION {} ADD TABLE {}", quote_ident(name), list(facts, missing.iter().copied()));
+    let may = facts.server.superuser || (may && missing.iter().all(|(table, _)| table.owned));
+    let remedy = Remedy::automatic(Place::Postgres, vec![statement]).automatic_if(may);
+    let seen = format!("not in it: {}", some_of(&names));
+    let finding = if may && facts.owns_publication {
+        Finding::warn(format!("{seen}; `sync` adds them"))
+    } else {
+        Finding::fail(format!("{seen}; `sync` does not alter a publication that it did not make"))
+    };
+    let remedy = if may { remedy } else { remedy.note("as the owner of publication and tables, or a superuser") };
+    finding.about(names).mend(remedy)
 }
 
 /// Tables that belong in the publication and are not the role's.
@@ -145,16 +170,7 @@ fn tables(facts: &Facts<'_>, publication: &Publication) -> Finding {
     let published = facts.tables.iter().filter(|table| table.published && !table.partition).count();
     let missing: Vec<(&Table, &TableRule)> = publishable(facts).filter(|(table, _)| !table.published).collect();
     if !missing.is_empty() {
-        let what = format!("ADD TABLE {}", list(facts, missing.iter().copied()));
-        let owned = facts.server.superuser || missing.iter().all(|(table, _)| table.owned);
-        let names = names(missing.iter().map(|(table, _)| *table));
-        let seen = format!("not in it: {}", some_of(&names));
-        let finding = if may_alter(facts, publication) && owned {
-            Finding::warn(format!("{seen}; `sync` adds them"))
-        } else {
-            Finding::fail(seen)
-        };
-        return finding.about(names).mend(alter(facts, publication, &what, owned));
+        return to_be_added(facts, may_alter(facts, publication), &missing, &facts.postgres.publication);
     }
     if publication.all_tables {
         return Finding::pass("all tables of the database");
@@ -218,7 +234,6 @@ fn publish(facts: &Facts<'_>, publication: &Publication) -> Finding {
         facts,
         publication,
         "SET (publish = 'insert, update, delete, truncate')",
-        true,
     ))
 }
 
@@ -227,7 +242,7 @@ fn via_root(facts: &Facts<'_>, publication: &Publication) -> Finding {
         return Finding::pass("true");
     }
     let partitioned = names(facts.chosen().map(|(table, _)| table).filter(|table| table.partitioned));
-    let remedy = alter(facts, publication, "SET (publish_via_partition_root = true)", true);
+    let remedy = alter(facts, publication, "SET (publish_via_partition_root = true)");
     if partitioned.is_empty() {
         return Finding::warn("false; no table is partitioned now").mend(remedy);
     }

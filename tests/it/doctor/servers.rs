@@ -139,7 +139,11 @@ fn clickhouse_tables_and_grants_are_judged() {
     );
     let document = Document::new(&stage, &[]);
     assert_eq!(document.outcome.status, Some(4), "{}", document.outcome);
-    document.expect(&[("clickhouse.version_columns", "fail"), ("clickhouse.parts", "pass")]);
+    document.expect(&[
+        ("clickhouse.tables", "fail"),
+        ("clickhouse.version_columns", "fail"),
+        ("clickhouse.parts", "pass"),
+    ]);
     assert_eq!(document.objects("clickhouse.version_columns"), ["t", "u"]);
 
     let reader = variable("PIPECTL_CH_READER_URL");

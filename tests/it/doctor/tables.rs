@@ -1,7 +1,10 @@
 //! Tables, the publication, slots and open transactions.
 
 use super::{ALL_OF_PUBLIC, Document};
-use crate::support::{Postgres, Stage};
+use crate::support::{Postgres, Stage, run};
+use pipectl::change::Version;
+use pipectl::checkpoint::{PipelineRecord, StateStore};
+use pipectl::flow::CheckpointStore;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -80,7 +83,7 @@ fn fix_mends_a_publication_that_sends_too_little() {
     let document = Document::new(&stage, &[]);
     assert_eq!(document.outcome.status, Some(4), "{}", document.outcome);
     document.expect(&[
-        ("postgres.publication_tables", "warn"),
+        ("postgres.publication_tables", "fail"),
         ("postgres.publication_publish", "fail"),
         ("postgres.publication_via_root", "fail"),
     ]);
@@ -95,6 +98,61 @@ fn fix_mends_a_publication_that_sends_too_little() {
     assert_eq!(stage.postgres.value(all_on), "t");
     Document::new(&stage, &[])
         .expect(&[("postgres.publication_tables", "pass"), ("postgres.keyless_published", "pass")]);
+}
+
+#[test]
+fn tables_without_a_key_can_have_their_inserts_sent() {
+    let stage = Stage::new("doctor_inserts");
+    stage.postgres.execute("CREATE TABLE bare (note text); INSERT INTO bare VALUES ('a')");
+    stage.config("tables:\n  - source: public.*\n    keyless: insert_only\n");
+    let document = Document::new(&stage, &[]);
+    document.expect(&[("postgres.publication_inserts", "warn"), ("postgres.keyless", "pass")]);
+    let fixed = Document::new(&stage, &["--fix"]);
+    assert_eq!(fixed.outcome.status, Some(0), "{}", fixed.outcome);
+    fixed.expect(&[("postgres.publication_inserts", "pass")]);
+    stage.postgres.execute("UPDATE bare SET note = 'b'");
+
+    let name = format!("pipectl_{}_inserts", stage.name);
+    stage.postgres.execute(&format!("ALTER PUBLICATION \"{name}\" SET (publish = 'insert, update')"));
+    assert!(stage.postgres.try_execute("UPDATE bare SET note = 'c'").is_err(), "Postgres refuses it");
+    Document::new(&stage, &[]).expect(&[("postgres.publication_inserts", "fail")]);
+    Document::new(&stage, &["--fix"]).expect(&[("postgres.publication_inserts", "pass")]);
+    stage.postgres.execute("UPDATE bare SET note = 'c'");
+}
+
+#[test]
+fn what_is_stored_must_fit_what_the_slot_has() {
+    let stage = Stage::new("doctor_stored");
+    stage.postgres.execute("CREATE TABLE t (id int PRIMARY KEY)");
+    stage.config(ALL_OF_PUBLIC);
+    stage.clickhouse.execute("CREATE DATABASE {db}");
+    let own = format!("pipectl_{}", stage.name);
+    let mut store = StateStore::new(stage.clickhouse.server.clone(), &stage.name, &stage.name, &own);
+    run(store.create()).unwrap();
+    let mut record =
+        PipelineRecord::intended(stage.postgres.value("SELECT system_identifier FROM pg_control_system()"), 1, true);
+    record.consistent_point = Some("0/10".to_owned());
+    record.snapshot_done = true;
+    run(store.save_pipeline(&record)).unwrap();
+    let document = Document::new(&stage, &[]);
+    assert_eq!(document.outcome.status, Some(4), "{}", document.outcome);
+    document.expect(&[("pipeline.position", "fail"), ("pipeline.parked", "pass")]);
+    assert!(document.check("pipeline.position")["seen"].as_str().unwrap().contains("is gone"));
+
+    // A slot that is further than what is stored: ClickHouse was set back.
+    stage.postgres.execute(&format!("SELECT pg_create_logical_replication_slot('{own}', 'pgoutput')"));
+    let document = Document::new(&stage, &[]);
+    document.expect(&[("pipeline.position", "fail")]);
+    assert!(document.check("pipeline.position")["seen"].as_str().unwrap().contains("are missing"));
+
+    let reached = stage
+        .postgres
+        .value(&format!("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '{own}'"));
+    record.consistent_point = Some(reached);
+    run(store.save_pipeline(&record)).unwrap();
+    run(store.park(7, "its type cannot be carried", Version::SNAPSHOT)).unwrap();
+    let document = Document::new(&stage, &[]);
+    document.expect(&[("pipeline.position", "pass"), ("pipeline.parked", "fail")]);
 }
 
 #[test]
