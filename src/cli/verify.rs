@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     /// Count values that ClickHouse cannot hold, and columns that cannot be compared, as differences
     #[arg(long)]
     strict: bool,
-    /// How long sync may take to pass the moment of the comparison
+    /// Where the sides differ: how long sync may take to pass the moment of the comparison
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = wait)]
     wait: Duration,
 }
@@ -78,10 +78,7 @@ impl Board<'_> {
     fn draw(&self, event: Event<'_>) {
         let mut bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::Waiting { behind } => {
-                let bar = bar.get_or_insert_with(|| self.output.bar("waiting for sync", "rows", None));
-                bar.remark(format!("{behind} bytes behind"));
-            }
+            Event::Waiting { behind } => remark(bar.as_ref(), format!("waiting for sync, {behind} bytes behind")),
             Event::Table { name, rows } => {
                 // One bar goes before the next comes.
                 *bar = None;
@@ -95,11 +92,7 @@ impl Board<'_> {
             }
             Event::Opening { buckets } => remark(bar.as_ref(), format!("opening {buckets} buckets that differ")),
             Event::Again { rows } => remark(bar.as_ref(), format!("looking again at {rows} rows")),
-            Event::Done(_) => {
-                if let Some(bar) = bar.take() {
-                    bar.finish();
-                }
-            }
+            Event::Done(_) => *bar = None,
         }
     }
 }

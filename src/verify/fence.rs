@@ -1,8 +1,8 @@
 //! The moment at which both sides are compared.
 //!
 //! Postgres is read in one snapshot. The position read right after it was taken is the fence: every commit that the snapshot
-//! sees lies before it. Once the slot's reader has confirmed the fence, ClickHouse holds at least what the snapshot sees, and
-//! perhaps more: rows that changed since then are looked at again behind a newer fence.
+//! sees lies before it. Sides that are equal need no more. Where they are not, the slot's reader has to confirm the fence first: then
+//! ClickHouse holds at least what the snapshot sees, and perhaps more; rows that changed since are looked at again behind a newer fence.
 
 use super::{Event, Progress};
 use crate::change::Lsn;

@@ -31,7 +31,7 @@ pub use select::{Selected, select};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::server::{clickhouse, postgres};
-use fence::{Snapshot, Standing};
+use fence::Snapshot;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -108,7 +108,6 @@ pub async fn verify(
     let stored = clickhouse::database(&server, &settings.clickhouse.database).await?;
     let control = postgres::connect(postgres).await?;
     let snapshot = Snapshot::take(postgres, settings.sync.snapshot_parallel).await?;
-    let standing = fence::pass(&control, &postgres.slot, snapshot.fence, options.wait, progress).await?;
     let fence = snapshot.fence.to_string();
     let mut comparison = table::Comparison {
         settings,
@@ -120,23 +119,24 @@ pub async fn verify(
         control,
         calendar,
         snapshot,
-        standing,
+        standing: None,
+        behind: None,
     };
     let mut reports = Vec::new();
     for table in tables {
         let name = table.plan.schema.name.to_string();
         comparison.freshen().await?;
         progress(Event::Table { name: &name, rows: table.plan.schema.estimated_rows });
-        let report =
-            comparison.compare(table).await.map_err(|error| error.during(format!("could not compare \"{name}\"")))?;
+        let report = comparison.compare(table).await.map_err(|error| match error.kind() {
+            // That sync is behind is no failure to compare.
+            Kind::Finding => error,
+            _ => error.during(format!("could not compare \"{name}\"")),
+        })?;
         progress(Event::Done(&report));
         reports.push(report);
     }
     let equal = reports.iter().all(|report| report.is_equal(options.strict));
-    let behind = match comparison.standing {
-        Standing::Idle { behind } if behind > 0 && !equal => Some(behind),
-        _ => None,
-    };
+    let behind = comparison.behind.filter(|_| !equal);
     let sample = (options.sample < 1.0).then_some(options.sample);
     Ok(Report { version: 1, equal, sample, fence, behind_bytes: behind, tables: reports })
 }

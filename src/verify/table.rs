@@ -36,7 +36,10 @@ pub(super) struct Comparison<'a> {
     pub(super) control: Connection,
     pub(super) calendar: Calendar,
     pub(super) snapshot: Snapshot,
-    pub(super) standing: Standing,
+    /// Where sync stands to the snapshot's fence; nothing as long as nobody needed to know.
+    pub(super) standing: Option<Standing>,
+    /// How far behind it was found to be while nobody read the slot.
+    pub(super) behind: Option<u64>,
 }
 
 /// The queries of one table.
@@ -55,10 +58,22 @@ impl Comparison<'_> {
     }
 
     async fn renew(&mut self) -> Result<()> {
-        self.snapshot.renew().await?;
+        self.standing = None;
+        self.snapshot.renew().await
+    }
+
+    /// Waits until sync has passed the snapshot's fence. Sides that are equal at once need no fence.
+    async fn pass(&mut self) -> Result<Standing> {
+        if let Some(standing) = self.standing {
+            return Ok(standing);
+        }
         let fence = self.snapshot.fence;
-        self.standing = fence::pass(&self.control, self.slot, fence, self.options.wait, self.progress).await?;
-        Ok(())
+        let standing = fence::pass(&self.control, self.slot, fence, self.options.wait, self.progress).await?;
+        self.standing = Some(standing);
+        if let Standing::Idle { behind: behind @ 1.. } = standing {
+            self.behind = self.behind.max(Some(behind));
+        }
+        Ok(standing)
     }
 
     /// Compares a table.
@@ -141,15 +156,17 @@ impl Comparison<'_> {
     /// same on both sides in two looks, and ClickHouse's was written before the first of them. Returns also how many never
     /// came to rest.
     async fn settle(&mut self, texts: &Texts<'_>, buckets: Vec<u16>) -> Result<(Differences, u64)> {
+        let mut standing = self.pass().await?;
         let mut seen = self.open(texts, &buckets).await?;
         let mut unsettled = 0;
         for _ in 1..LOOKS {
-            if self.standing != Standing::Passed || !seen.complete() || seen.rows.is_empty() {
+            if standing != Standing::Passed || !seen.complete() || seen.rows.is_empty() {
                 break;
             }
             (self.progress)(Event::Again { rows: seen.rows.len() });
             let fence = self.snapshot.fence;
             self.renew().await?;
+            standing = self.pass().await?;
             let now = self.open(texts, &buckets_of(&seen.rows, texts.source.shift)).await?;
             let (still, moving) = compare_looks(&seen.rows, now.rows, fence);
             seen = Differences::of(still);

@@ -97,8 +97,16 @@ fn without_a_reader_equal_is_equal_and_a_difference_has_its_reason() {
 fn an_idle_database_is_passed_by_a_message() {
     let sides = sides("verify_message");
     let _reader = Reader::start(&sides, true);
-    let report = sides.verify_all(&options());
-    assert!(report.equal, "{report:#?}");
+    sides.ch("INSERT INTO db.t VALUES (1, 11, 1, 0)");
+    assert_eq!(sides.verify_all(&options()).tables[0].different, 1);
+}
+
+#[test]
+fn equal_sides_are_not_waited_for() {
+    let sides = sides("verify_no_wait");
+    let _reader = Reader::start(&sides, false);
+    sides.pg("INSERT INTO t VALUES (2, 20); DELETE FROM t WHERE id = 2");
+    assert!(sides.verify_all(&Options { wait: Duration::ZERO, ..options() }).equal);
 }
 
 #[test]
