@@ -157,7 +157,12 @@ pub(super) fn start_log(output: &Output, verbose: u8) {
         .with_ansi(output.color_stderr())
         .with_target(verbose > 2)
         .with_writer(move || AboveBars(bars.clone()));
-    let filter = Targets::new().with_target("pipectl", level).with_default(others);
+    // The replication library logs each failure that it also returns, and who called it says it.
+    let replication = if verbose > 2 { LevelFilter::DEBUG } else { LevelFilter::OFF };
+    let filter = Targets::new()
+        .with_target("pipectl", level)
+        .with_target("pgwire_replication", replication)
+        .with_default(others);
     // It fails only where a log was set up before.
     tracing_subscriber::registry().with(layer).with(filter).try_init().ok();
 }
