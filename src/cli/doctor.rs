@@ -2,6 +2,7 @@
 
 use super::Context;
 use super::output::Output;
+use comfy_table::modifiers::UTF8_ROUND_CORNERS;
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use pipectl::doctor::{self, Check, Mended, Outcome, Part, Place, Remedy, Report};
 use pipectl::error::Result;
@@ -113,23 +114,25 @@ fn check_document(check: &Check) -> Value {
 
 fn text(report: &Report, output: &Output) -> String {
     let mut text = String::new();
+    let width = report.checks.iter().map(|check| check.id.len()).max().unwrap_or(0);
     for (part, name) in PARTS {
         let checks: Vec<&Check> = report.checks.iter().filter(|check| check.part == part).collect();
         if checks.is_empty() {
             continue;
         }
         if std::io::stdout().is_terminal() {
-            text.push_str(&drawn(name, &checks, output.color_stdout()));
+            text.push_str(&drawn(name, &checks, width, output.color_stdout()));
         } else {
-            text.push_str(&plain(name, &checks));
+            text.push_str(&plain(name, &checks, width));
         }
         text.push('\n');
     }
     let summary = report.summary();
+    let warnings = if summary.warn == 1 { "warning" } else { "warnings" };
     // Writing to a String cannot fail.
     writeln!(
         text,
-        "{} passed, {} warnings, {} failed, {} not run",
+        "{} passed, {} {warnings}, {} failed, {} not run",
         summary.pass, summary.warn, summary.fail, summary.not_run
     )
     .ok();
@@ -137,8 +140,7 @@ fn text(report: &Report, output: &Output) -> String {
 }
 
 /// One line a check, its advice right below it.
-fn plain(name: &str, checks: &[&Check]) -> String {
-    let width = checks.iter().map(|check| check.id.len()).max().unwrap_or(0);
+fn plain(name: &str, checks: &[&Check], width: usize) -> String {
     let mut text = format!("{name}\n");
     for check in checks {
         writeln!(text, "  {:<8} {:<width$}  {}", word(check), check.id, seen(check)).ok();
@@ -150,18 +152,21 @@ fn plain(name: &str, checks: &[&Check]) -> String {
 }
 
 /// A table, and the advice below it: lines of statements stay whole, so that they can be copied.
-fn drawn(name: &str, checks: &[&Check], color: bool) -> String {
+fn drawn(name: &str, checks: &[&Check], width: usize, color: bool) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table
+        .load_preset(presets::UTF8_FULL_CONDENSED)
+        .apply_modifier(UTF8_ROUND_CORNERS)
+        .set_content_arrangement(ContentArrangement::Dynamic);
     if color {
         table.enforce_styling();
     } else {
         table.force_no_tty();
     }
-    table.set_header(vec![name, "check", "seen"]);
+    table.set_header(vec!["", name, "seen"]);
     for check in checks {
-        let mark = Cell::new(word(check)).fg(shade(&check.outcome));
-        table.add_row(vec![mark, Cell::new(check.id), Cell::new(seen(check))]);
+        let mark = Cell::new(format!("{:<7}", word(check))).fg(shade(&check.outcome));
+        table.add_row(vec![mark, Cell::new(format!("{:<width$}", check.id)), Cell::new(seen(check))]);
     }
     let mut text = format!("{table}\n");
     for check in checks {
@@ -169,7 +174,7 @@ fn drawn(name: &str, checks: &[&Check], color: bool) -> String {
         if lines.is_empty() {
             continue;
         }
-        writeln!(text, "\n{} {}: {}", word(check), check.id, seen(check)).ok();
+        writeln!(text, "\n{} {}: {}", painted(check, color), check.id, seen(check)).ok();
         for line in lines {
             writeln!(text, "  {line}").ok();
         }
@@ -183,6 +188,15 @@ fn word(check: &Check) -> &'static str {
         Outcome::Warn => "warn",
         Outcome::Fail => "fail",
         Outcome::NotRun { .. } => "not run",
+    }
+}
+
+/// The word in bold red or yellow, as errors and hints are elsewhere.
+fn painted(check: &Check, color: bool) -> String {
+    match (color, &check.outcome) {
+        (true, Outcome::Fail) => format!("\x1b[1;31m{}\x1b[0m", word(check)),
+        (true, Outcome::Warn) => format!("\x1b[1;33m{}\x1b[0m", word(check)),
+        _ => word(check).to_owned(),
     }
 }
 
@@ -264,19 +278,19 @@ mod tests {
     fn a_failure_says_what_is_needed_and_what_to_run() {
         let failed = check(Outcome::Fail, Some(restart()));
         assert_eq!(
-            plain("Postgres", &[&failed]),
+            plain("Postgres", &[&failed], 18),
             "Postgres\n  fail     postgres.wal_level  replica\n           needed: logical\n           \
              run, then restart the server (postgres; as a superuser):\n             \
              ALTER SYSTEM SET wal_level = 'logical';\n"
         );
-        assert!(drawn("Postgres", &[&failed], false).contains("ALTER SYSTEM SET wal_level = 'logical';"));
+        assert!(drawn("Postgres", &[&failed], 20, false).contains("ALTER SYSTEM SET wal_level = 'logical';"));
     }
 
     #[test]
     fn a_check_that_was_not_run_has_no_advice_but_a_reason() {
         let not_run = check(Outcome::NotRun { why: "postgres.reachable failed".to_owned() }, None);
         assert_eq!(
-            plain("Postgres", &[&not_run]),
+            plain("Postgres", &[&not_run], 18),
             "Postgres\n  not run  postgres.wal_level  postgres.reachable failed\n"
         );
         assert_eq!(check_document(&not_run)["why"], "postgres.reachable failed");

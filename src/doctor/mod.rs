@@ -18,7 +18,7 @@ pub use report::{Check, Report, Summary};
 
 use crate::config::Settings;
 use finding::{Finding, Remedy as Mending};
-use report::{Findings, chain};
+use report::Findings;
 
 /// Makes every check. A server that does not answer is a finding, never an error.
 pub async fn examine(settings: &Settings) -> Report {
@@ -32,16 +32,13 @@ pub async fn examine(settings: &Settings) -> Report {
     if let Some(postgres) = &settings.postgres {
         parts.extend([Part::Postgres, Part::Pipeline]);
         findings.put("config.postgres_password", password(postgres.password_in_file, "postgres", "POSTGRES_URL"));
-        let source = postgres::examine(settings, postgres, destination.owns_publication()).await;
+        let reached = destination.findings.is_good("clickhouse.reachable");
+        let stored = if reached { pipeline::load(settings, postgres).await.ok() } else { None };
+        let owned = stored.and_then(|state| state.pipeline).is_some_and(|pipeline| pipeline.owns_publication);
+        let source = postgres::examine(settings, postgres, owned).await;
         clickhouse::compare(settings, &source, &destination, &mut findings);
-        match &destination.state {
-            Some(Ok(state)) => pipeline::check(state, &source, &postgres.slot, &mut findings),
-            Some(Err(error)) => {
-                for id in ["pipeline.position", "pipeline.parked"] {
-                    findings.put(id, Finding::not_run(chain(error)));
-                }
-            }
-            None => {}
+        if reached {
+            pipeline::check(settings, postgres, &source, &mut findings).await;
         }
         findings.join(Part::Postgres, source.findings);
     } else {

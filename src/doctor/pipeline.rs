@@ -2,22 +2,45 @@
 
 use super::finding::{Finding, Remedy, count, some_of};
 use super::postgres::Source;
-use super::report::Findings;
+use super::report::{Findings, chain};
 use crate::change::Lsn;
-use crate::checkpoint::{State, TablePhase};
-use crate::source::postgres::ReplicationServer;
+use crate::checkpoint::{State, StateStore, TablePhase};
+use crate::config::{PostgresSettings, Settings};
+use crate::error::Result;
+use crate::server::clickhouse;
+use crate::source::postgres::{ReplicationServer, identify};
 
-const ANEW: &str = "`pipectl drop` forgets the old position and slot; the next `sync` copies everything again";
+const ANEW: &str = "`pipectl drop --tables` and a new `sync` copy everything again";
 
-/// Makes the checks; `slot_name` is the configured one.
-pub(super) fn check(state: &State, source: &Source, slot_name: &str, findings: &mut Findings) {
-    findings.put("pipeline.parked", parked(state));
-    let confirmed = source.slot.as_ref().and_then(|slot| slot.confirmed.as_deref()?.parse().ok());
-    let finding = match &source.identity {
-        Some(server) => position(state, confirmed, server, slot_name),
-        None => Finding::not_run("Postgres did not tell which server it is"),
+/// Makes the checks. What is stored is read after the slot and before the end of the log: a running `sync` moves all three on.
+pub(super) async fn check(settings: &Settings, postgres: &PostgresSettings, source: &Source, findings: &mut Findings) {
+    let state = match load(settings, postgres).await {
+        Ok(state) => state,
+        Err(error) => {
+            for id in ["pipeline.position", "pipeline.parked"] {
+                findings.put(id, Finding::not_run(chain(&error)));
+            }
+            return;
+        }
     };
-    findings.put("pipeline.position", finding);
+    findings.put("pipeline.parked", parked(&state));
+    if !source.findings.is_good("postgres.replication_connection") {
+        let why = "postgres.replication_connection failed or was not run";
+        findings.put("pipeline.position", Finding::not_run(why));
+        return;
+    }
+    let confirmed = source.slot.as_ref().and_then(|slot| slot.confirmed.as_deref()?.parse().ok());
+    let server = identify(postgres).await;
+    findings.put_result("pipeline.position", server.map(|server| position(&state, confirmed, &server, &postgres.slot)));
+}
+
+/// What `sync` stored; empty where it stored nothing yet.
+///
+/// # Errors
+/// What ClickHouse answers.
+pub(super) async fn load(settings: &Settings, postgres: &PostgresSettings) -> Result<State> {
+    let server = clickhouse::connect(&settings.clickhouse)?;
+    StateStore::new(server, &settings.clickhouse.database, &settings.pipeline, &postgres.slot).load().await
 }
 
 /// `confirmed` is what the slot acknowledged, none where there is no slot.

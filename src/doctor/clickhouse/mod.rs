@@ -8,7 +8,6 @@ use super::finding::{Finding, Place, Remedy, bytes, seconds};
 use super::postgres::Source;
 use super::report::{Findings, chain};
 use crate::batch::Ranges;
-use crate::checkpoint::{State, StateStore};
 use crate::config::Settings;
 use crate::error::Result;
 use crate::server::clickhouse::{Server, connect};
@@ -30,16 +29,6 @@ pub(super) struct Destination {
     disks: Vec<Disk>,
     /// What `create-tables` plans from, but for the source's tables.
     facts: Option<TableFacts>,
-    /// What `sync` stored; none where ClickHouse was not reached.
-    pub(super) state: Option<Result<State>>,
-}
-
-impl Destination {
-    /// Whether `sync` made the publications, as it stored it.
-    pub(super) fn owns_publication(&self) -> bool {
-        let Some(Ok(State { pipeline: Some(pipeline), .. })) = &self.state else { return false };
-        pipeline.owns_publication
-    }
 }
 
 /// Makes the checks of ClickHouse.
@@ -56,11 +45,6 @@ pub(super) async fn examine(settings: &Settings) -> Destination {
     };
     let seen = format!("{}, user {}", server.address, settings.clickhouse.user);
     destination.findings.put("clickhouse.reachable", Finding::pass(seen));
-    if let Some(postgres) = &settings.postgres {
-        let database = &settings.clickhouse.database;
-        let mut store = StateStore::new(server.clone(), database, &settings.pipeline, &postgres.slot);
-        destination.state = Some(store.load().await);
-    }
     if let Err(error) = look(settings, &server, &mut destination).await {
         // A read-only profile lets SELECT 1 pass and refuses every setting of a query.
         if chain(&error).contains("readonly") {

@@ -16,7 +16,7 @@ use crate::config::{PostgresSettings, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::server::postgres::{Connection, connect, tables as catalog};
 use crate::sink::clickhouse::TablePlan;
-use crate::source::postgres::{ReplicationServer, identify};
+use crate::source::postgres::identify;
 pub(super) use facts::Slot;
 use facts::{Facts, OpenTransaction, Place, ask, ask_one};
 use std::time::{Duration, Instant, SystemTime};
@@ -31,9 +31,7 @@ pub(super) struct Source {
     pub(super) findings: Findings,
     /// Whether `sync` made the publications, as it stored it.
     owns_publication: bool,
-    /// Which server it is; none where no replication session was let in.
-    pub(super) identity: Option<ReplicationServer>,
-    /// The pipeline's slot, if there is one; it was looked for wherever `identity` is known.
+    /// The pipeline's slot, if there is one.
     pub(super) slot: Option<Slot>,
     /// Seconds that its clock is ahead of this machine's.
     pub(super) clock_ahead: Option<f64>,
@@ -79,9 +77,7 @@ async fn look(
     source.slot = facts.slot().cloned();
     let findings = &mut source.findings;
     server::check(&facts, findings);
-    let (finding, identity) = replication(postgres, &facts).await;
-    findings.put("postgres.replication_connection", finding);
-    source.identity = identity;
+    findings.put("postgres.replication_connection", replication(postgres, &facts).await);
     let let_in = findings.is_good("postgres.replication_connection");
     findings.put("postgres.role_replication", server::role(&facts, let_in));
     findings.put("postgres.clock", clock(source.clock_ahead));
@@ -129,24 +125,19 @@ fn clock(ahead: Option<f64>) -> Finding {
 }
 
 /// Really opens a replication session, and asks it which server it is on.
-async fn replication(postgres: &PostgresSettings, facts: &Facts<'_>) -> (Finding, Option<ReplicationServer>) {
+async fn replication(postgres: &PostgresSettings, facts: &Facts<'_>) -> Finding {
     match tokio::time::timeout(REPLICATION_TIMEOUT, identify(postgres)).await {
         Ok(Ok(server)) => {
-            let seen = format!("let in; system {}, timeline {}", server.system_identifier, server.timeline);
-            (Finding::pass(seen), Some(server))
+            Finding::pass(format!("let in; system {}, timeline {}", server.system_identifier, server.timeline))
         }
         Ok(Err(error)) => {
             let text = chain(&error);
             let remedy = replication_remedy(&text, postgres, facts);
-            (Finding::fail(text).mend(remedy), None)
+            Finding::fail(text).mend(remedy)
         }
-        Err(_) => {
-            let finding =
-                Finding::fail(format!("no answer within {} s", REPLICATION_TIMEOUT.as_secs())).mend(Remedy::advice(
-                    "a pooler between pipectl and Postgres passes no replication on: name the server itself",
-                ));
-            (finding, None)
-        }
+        Err(_) => Finding::fail(format!("no answer within {} s", REPLICATION_TIMEOUT.as_secs())).mend(Remedy::advice(
+            "a pooler between pipectl and Postgres passes no replication on: name the server itself",
+        )),
     }
 }
 

@@ -111,6 +111,7 @@ fn a_role_without_rights_is_told_each_grant() {
         ("postgres.publication_privileges", "fail"),
     ]);
     assert_eq!(document.objects("postgres.select"), ["public.orders"]);
+    assert_eq!(document.outcome.stderr, "");
     assert_eq!(document.objects("postgres.row_security"), ["public.hidden"]);
     assert_eq!(document.statements("postgres.role_replication"), [format!("ALTER ROLE \"{}\" REPLICATION", role.name)]);
     assert_eq!(document.check("postgres.publication")["fix"]["automatic"], false);
