@@ -12,7 +12,7 @@ use crate::flow::Sink;
 use crate::sink::clickhouse::ClickHouseSink;
 use crate::source::postgres::{CopySession, HeapRange};
 use crate::sync::{Progress, retrying};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::{Mutex, watch};
@@ -38,6 +38,15 @@ pub(super) struct CopyJob {
     pub(super) ranges: Vec<(u32, HeapRange)>,
 }
 
+/// Which tables a run did not complete.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    /// Their heaps changed under the copy: to be read again under a new snapshot.
+    pub(super) rewritten: Vec<u32>,
+    /// A value of theirs cannot be carried, for this reason; the other tables are complete all the same.
+    pub(super) refused: BTreeMap<u32, String>,
+}
+
 /// What all readers share.
 pub(super) struct Copies {
     settings: Settings,
@@ -47,8 +56,9 @@ pub(super) struct Copies {
     progress: Arc<Progress>,
     stop: watch::Receiver<bool>,
     queue: Mutex<VecDeque<(CopyJob, u32, HeapRange)>>,
-    /// Tables whose heaps changed under the copy.
-    rewritten: Mutex<Vec<u32>>,
+    /// Ranges that are still to be stored, by table.
+    open: Mutex<BTreeMap<u32, usize>>,
+    left: Mutex<Left>,
 }
 
 impl Copies {
@@ -65,12 +75,13 @@ impl Copies {
             progress: Arc::clone(progress),
             stop: stop.clone(),
             queue: Mutex::default(),
-            rewritten: Mutex::default(),
+            open: Mutex::default(),
+            left: Mutex::default(),
         }
     }
 
-    /// Copies these tables under a snapshot. Returns those that have to be read again under a new one.
-    pub(super) async fn run(self: &Arc<Self>, jobs: &[CopyJob], snapshot: &str) -> Result<Vec<u32>> {
+    /// Copies these tables under a snapshot. Returns those that are not complete then.
+    pub(super) async fn run(self: &Arc<Self>, jobs: &[CopyJob], snapshot: &str) -> Result<Left> {
         let mut queue = VecDeque::new();
         // Ranges of different tables take turns, so that readers do not all wait for the same one's inserts.
         let longest = jobs.iter().map(|job| job.ranges.len()).max().unwrap_or(0);
@@ -81,6 +92,7 @@ impl Copies {
                 }
             }
         }
+        *self.open.lock().await = jobs.iter().map(|job| (job.schema.relid, job.ranges.len())).collect();
         let readers = self.settings.sync.snapshot_parallel.clamp(1, queue.len().max(1));
         *self.queue.lock().await = queue;
         let mut running = JoinSet::new();
@@ -91,7 +103,7 @@ impl Copies {
         while let Some(ended) = running.join_next().await {
             ended.map_err(|error| Error::new(Kind::Unexpected, "a reader ended early").because(error))??;
         }
-        Ok(std::mem::take(&mut *self.rewritten.lock().await))
+        Ok(std::mem::take(&mut *self.left.lock().await))
     }
 
     async fn read(&self, snapshot: &str) -> Result<()> {
@@ -102,12 +114,37 @@ impl Copies {
                 return Err(Error::new(Kind::Source, "stopped before the copy was complete"));
             }
             let Some((job, number, range)) = self.queue.lock().await.pop_front() else { return Ok(()) };
-            if !self.copy_range(&session, &job, number, &range).await? {
-                self.progress
-                    .note(format!("{} was rewritten while it was copied; its copy begins again", job.schema.name));
-                self.queue.lock().await.retain(|(other, _, _)| other.schema.relid != job.schema.relid);
-                self.rewritten.lock().await.push(job.schema.relid);
+            let relation = job.schema.relid;
+            match self.copy_range(&session, &job, number, &range).await {
+                Ok(true) => self.tell_if_complete(&job).await,
+                Ok(false) => {
+                    let name = &job.schema.name;
+                    self.progress.note(format!("{name} was rewritten while it was copied; its copy begins again"));
+                    self.leave(relation, |left| left.rewritten.push(relation)).await;
+                }
+                Err(error) if error.kind() == Kind::Value => {
+                    let reason = error.to_string();
+                    self.progress.note(&reason);
+                    self.leave(relation, |left| drop(left.refused.insert(relation, reason))).await;
+                }
+                Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Reads no more of a table.
+    async fn leave(&self, relation: u32, note: impl FnOnce(&mut Left)) {
+        self.queue.lock().await.retain(|(other, _, _)| other.schema.relid != relation);
+        note(&mut *self.left.lock().await);
+    }
+
+    async fn tell_if_complete(&self, job: &CopyJob) {
+        let mut open = self.open.lock().await;
+        let Some(left) = open.get_mut(&job.schema.relid) else { return };
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            let rows = self.progress.tables().get(&job.layout.target).map_or(0, |table| table.copied_rows);
+            self.progress.note(format!("{}: {rows} rows copied", job.schema.name));
         }
     }
 

@@ -19,6 +19,7 @@ use crate::source::postgres::{
 };
 use crate::sync::Progress;
 use crate::tables::{apply, gather, plan};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::watch;
@@ -158,9 +159,10 @@ impl Preparation<'_> {
             _ => Some(self.make_slot(copying, &mut record, start).await?),
         };
         let jobs = self.first_jobs(copying).await?;
-        self.copy(copying.lock, copying.store, jobs, made.as_ref().map(|made| made.snapshot.as_str())).await?;
+        let refused =
+            self.copy(copying.lock, copying.store, jobs, made.as_ref().map(|made| made.snapshot.as_str())).await?;
         for plan in copying.plans {
-            self.mark_ready(copying, plan).await?;
+            self.mark_copied(copying, plan, &refused).await?;
         }
         record.snapshot_done = true;
         copying.store.save_pipeline(&record).await?;
@@ -237,8 +239,9 @@ impl Preparation<'_> {
         store: &StateStore,
         mut jobs: Vec<CopyJob>,
         snapshot: Option<&str>,
-    ) -> Result<()> {
+    ) -> Result<BTreeMap<u32, String>> {
         let sink = ClickHouseSink::new(self.server.clone(), &self.settings.clickhouse.database);
+        let mut refused = BTreeMap::new();
         let mut given = snapshot.map(str::to_owned);
         loop {
             let copies =
@@ -249,9 +252,11 @@ impl Preparation<'_> {
                 let (holder, name) = CopySession::export(self.postgres()?).await?;
                 (Some(holder), name)
             };
-            let again = copies.run(&jobs, &name).await?;
+            let left = copies.run(&jobs, &name).await?;
+            refused.extend(left.refused);
+            let again = left.rewritten;
             if again.is_empty() {
-                return Ok(());
+                return Ok(refused);
             }
             jobs.retain(|job| again.contains(&job.schema.relid));
             for job in &mut jobs {
@@ -260,9 +265,19 @@ impl Preparation<'_> {
         }
     }
 
-    async fn mark_ready(&self, copying: &mut Copying<'_>, plan: &TablePlan) -> Result<()> {
+    /// Notes that a table is copied; or parked, where a value of it was refused.
+    async fn mark_copied(
+        &self,
+        copying: &mut Copying<'_>,
+        plan: &TablePlan,
+        refused: &BTreeMap<u32, String>,
+    ) -> Result<()> {
         let copied = self.progress.tables().get(&plan.target).map_or(0, |table| table.copied_rows);
-        let record = TableRecord { copied_rows: copied, ..table_record(plan, TablePhase::Ready) };
+        let mut record = TableRecord { copied_rows: copied, ..table_record(plan, TablePhase::Ready) };
+        if let Some(reason) = refused.get(&plan.schema.relid) {
+            record.phase = TablePhase::Parked;
+            record.reason = Some(reason.clone());
+        }
         copying.store.save_table(plan.schema.relid, &record).await?;
         copying.state.tables.insert(plan.schema.relid, record);
         Ok(())
@@ -290,9 +305,10 @@ impl Preparation<'_> {
             jobs.push(self.job(plan, copying.ranges, numbered(all), version));
         }
         let sink = ClickHouseSink::new(self.server.clone(), &self.settings.clickhouse.database);
-        super::resync::copy_all(self.settings, sink, jobs, &slot.snapshot, (self.progress, self.stop)).await?;
+        let about = (self.progress, self.stop);
+        let refused = super::resync::copy_all(self.settings, sink, jobs, &slot.snapshot, about).await?;
         for plan in new {
-            self.mark_ready(copying, plan).await?;
+            self.mark_copied(copying, plan, &refused).await?;
         }
         Ok(())
     }

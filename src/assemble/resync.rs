@@ -19,6 +19,7 @@ use crate::server::postgres::tables;
 use crate::sink::clickhouse::{ClickHouseSink, TablePlan, ddl, left_out, plan_table, ranges};
 use crate::source::postgres::{CreatedSlot, Waiting, create_slot, identify, plan_ranges, slot_state};
 use crate::sync::Progress;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -37,20 +38,24 @@ pub(super) async fn later_snapshot(
     Ok((Version::new(mark, Lsn::ZERO), slot))
 }
 
-/// Copies tables whole; those that are rewritten meanwhile once more, under the same snapshot as long as it shows them.
+/// Copies tables whole; those that are rewritten meanwhile once more, under the same snapshot as long as it shows them. Returns those that
+/// hold a value which cannot be carried, and why.
 pub(super) async fn copy_all(
     settings: &Settings,
     sink: ClickHouseSink,
     mut jobs: Vec<CopyJob>,
     snapshot: &str,
     (progress, stop): (&Arc<Progress>, &watch::Receiver<bool>),
-) -> Result<()> {
+) -> Result<BTreeMap<u32, String>> {
+    let mut refused = BTreeMap::new();
     let postgres = settings.postgres.as_ref().ok_or_else(super::copies::no_postgres)?;
     loop {
         let copies = Arc::new(Copies::new(settings, sink.clone(), None, (progress, stop)));
-        let again = copies.run(&jobs, snapshot).await?;
+        let left = copies.run(&jobs, snapshot).await?;
+        refused.extend(left.refused);
+        let again = left.rewritten;
         if again.is_empty() {
-            return Ok(());
+            return Ok(refused);
         }
         let client = crate::server::postgres::connect(postgres).await?;
         jobs.retain(|job| again.contains(&job.schema.relid));
@@ -217,7 +222,10 @@ impl Run<'_> {
             });
         }
         let sink = ClickHouseSink::new(self.server.clone(), &settings.database);
-        copy_all(self.settings, sink, jobs, snapshot, (self.progress, self.stop)).await?;
+        let refused = copy_all(self.settings, sink, jobs, snapshot, (self.progress, self.stop)).await?;
+        if let Some(reason) = refused.into_values().next() {
+            return Err(Error::new(Kind::Value, "the tables keep their old rows").because(reason));
+        }
         for plan in plans {
             self.exchange(plan).await?;
             self.progress.note(format!("{} is copied again", plan.schema.name));
