@@ -124,7 +124,9 @@ impl Copies {
                 }
                 Err(error) if error.kind() == Kind::Value => {
                     let reason = error.to_string();
-                    self.progress.note(&reason);
+                    self.progress
+                        .note(format!("table \"{}\" is parked, the others go on: {reason}", job.layout.target));
+                    self.progress.table(&job.layout.target, |table| table.parked = Some(reason.clone()));
                     self.leave(relation, |left| drop(left.refused.insert(relation, reason))).await;
                 }
                 Err(error) => return Err(error),

@@ -88,6 +88,14 @@ impl Intake {
         self.tables.get(&id).map(|(relation, _)| relation.clone())
     }
 
+    /// The name at the destination of a relation that is stored.
+    pub(super) fn target(&self, id: u32) -> Option<String> {
+        match self.tables.get(&id) {
+            Some((_, Adopted::Stored { layout, .. })) => Some(layout.target.clone()),
+            _ => None,
+        }
+    }
+
     pub(super) fn park(&mut self, id: u32) {
         if let Some((_, adopted)) = self.tables.get_mut(&id) {
             *adopted = Adopted::Parked;

@@ -227,7 +227,8 @@ impl<T: Tables> Stream<T> {
                 Ok(true)
             }
             Step::Park { relation, reason, since } => {
-                self.progress.note(format!("relation {relation} is parked: {reason}"));
+                let target = self.intake.target(relation).unwrap_or_else(|| relation.to_string());
+                self.tell_parked(&target, &reason);
                 self.drain(source).await?;
                 self.intake.park(relation);
                 self.order(Order::Park { relation, reason, since }).await?;
@@ -240,10 +241,16 @@ impl<T: Tables> Stream<T> {
     async fn adopt(&mut self, relation: &crate::decode::pgoutput::Relation) -> Result<Adopted> {
         let adopted = self.tables.adopt(relation).await?;
         let Adopted::Park(reason) = adopted else { return Ok(adopted) };
-        self.progress.note(format!("{}.{} is parked: {reason}", relation.schema, relation.name));
+        let target = self.intake.target(relation.id).unwrap_or_else(|| relation.name.clone());
+        self.tell_parked(&target, &reason);
         let since = crate::change::Version::new(self.confirmed.end, Lsn::ZERO);
         self.order(Order::Park { relation: relation.id, reason, since }).await?;
         Ok(Adopted::Parked)
+    }
+
+    fn tell_parked(&self, target: &str, reason: &str) {
+        self.progress.note(format!("table \"{target}\" is parked, the others go on: {reason}"));
+        self.progress.table(target, |table| table.parked = Some(reason.to_owned()));
     }
 
     async fn order(&mut self, order: Order) -> Result<()> {
