@@ -116,6 +116,11 @@ impl Copies {
             let Some((job, number, range)) = self.queue.lock().await.pop_front() else { return Ok(()) };
             let relation = job.schema.relid;
             match self.copy_range(&session, &job, number, &range).await {
+                Ok(false) if job.layout.deleted_column.is_none() => {
+                    let message = format!("{} was rewritten while it was copied", job.schema.name);
+                    return Err(Error::new(Kind::Source, message)
+                        .hint("rows without a key cannot be copied twice: run `pipectl resync --all`"));
+                }
                 Ok(true) => self.tell_if_complete(&job).await,
                 Ok(false) => {
                     let name = &job.schema.name;
@@ -168,8 +173,10 @@ impl Copies {
             .min(self.settings.sync.memory / (self.settings.sync.snapshot_parallel.max(1) * BUFFERS_A_READER));
         let mut rows = 0;
         let mut sending: Option<JoinSet<Result<()>>> = None;
+        // Rows without a key are told apart by their ordinals: each range counts in a space of its own.
+        let mut last = Some((job.version, u64::from(number) << 40));
         loop {
-            let mut batch = empty_batch(job)?;
+            let mut batch = empty_batch(job)?.counting_from(last);
             let more = reader
                 .rows(|fields| {
                     let fields = fields.zip(&as_text).map(|(field, text)| match (field, text) {
@@ -187,6 +194,7 @@ impl Copies {
                 })
                 .await?;
             rows += batch.rows() as u64;
+            last = batch.last();
             finish(sending.take()).await?;
             sending = Some(self.send(batch));
             if !more {

@@ -1,11 +1,12 @@
 //! From a table's plan to the layout of its batches.
 
 use crate::batch::{Layout, LayoutColumn, Ranges};
+use crate::change::Lsn;
 use crate::sink::clickhouse::TablePlan;
 use std::sync::Arc;
 
 /// What batches of a planned table look like, into a table of this name.
-pub(super) fn layout(plan: &TablePlan, target: &str, ranges: Ranges) -> Arc<Layout> {
+pub(super) fn layout(plan: &TablePlan, target: &str, ranges: Ranges, first_commit: Lsn) -> Arc<Layout> {
     let column = |column: &crate::sink::clickhouse::ColumnPlan| {
         let source = plan.schema.columns.get(column.source)?;
         Some(LayoutColumn {
@@ -23,5 +24,6 @@ pub(super) fn layout(plan: &TablePlan, target: &str, ranges: Ranges) -> Arc<Layo
         version_column: plan.version_column.clone(),
         deleted_column: (!plan.insert_only).then(|| plan.deleted_column.clone()),
         ranges,
+        first_commit,
     })
 }

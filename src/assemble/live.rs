@@ -94,7 +94,9 @@ impl LiveTables {
         let progress = Arc::clone(&self.progress);
         apply(&planned, &self.server, |step| progress.note(format!("{:?} {}", step.action, step.target))).await?;
         let Some(table) = planned.tables.first() else { return Ok(Adopted::Ignored) };
-        let layout = layout(table, &table.target, facts.ranges);
+        let record = self.state.tables.get(&relation.id);
+        let first_commit = record.and_then(|record| record.first_commit.as_deref()?.parse().ok()).unwrap_or_default();
+        let layout = layout(table, &table.target, facts.ranges, first_commit);
         self.layouts.insert(relation.id, Arc::clone(&layout));
         Ok(stored(&layout, relation))
     }

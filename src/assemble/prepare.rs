@@ -8,7 +8,7 @@ use super::lock::PipelineLock;
 use super::slots::{Start, decide};
 use super::{SyncOptions, publication};
 use crate::batch::Ranges;
-use crate::change::{Position, Version};
+use crate::change::{Lsn, Position, Version};
 use crate::checkpoint::{PipelineRecord, State, StateStore, TablePhase, TableRecord};
 use crate::config::{PostgresSettings, Settings};
 use crate::error::{Error, Kind, Result};
@@ -162,7 +162,7 @@ impl Preparation<'_> {
         let refused =
             self.copy(copying.lock, copying.store, jobs, made.as_ref().map(|made| made.snapshot.as_str())).await?;
         for plan in copying.plans {
-            self.mark_copied(copying, plan, &refused).await?;
+            self.mark_copied(copying, plan, (&refused, None)).await?;
         }
         record.snapshot_done = true;
         copying.store.save_pipeline(&record).await?;
@@ -209,6 +209,9 @@ impl Preparation<'_> {
             let relation = plan.schema.relid;
             let all = plan_ranges(copying.lock.client(), &plan.schema).await?;
             let known = copying.state.tables.contains_key(&relation);
+            if known && plan.insert_only {
+                return Err(keyless_interrupted(plan));
+            }
             let left = if known { not_stored(all, copying.state, relation) } else { numbered(all) };
             if !known {
                 let record = table_record(plan, TablePhase::Copying);
@@ -225,7 +228,7 @@ impl Preparation<'_> {
         self.progress.table(&plan.target, |table| table.expected_rows = plan.schema.estimated_rows);
         CopyJob {
             schema: Arc::new(plan.schema.clone()),
-            layout: layout(plan, &plan.target, ranges),
+            layout: layout(plan, &plan.target, ranges, Lsn::ZERO),
             filter: self.settings.rule_for(&plan.schema.name).and_then(|rule| rule.row_filter.clone()),
             version,
             ranges: left,
@@ -270,10 +273,11 @@ impl Preparation<'_> {
         &self,
         copying: &mut Copying<'_>,
         plan: &TablePlan,
-        refused: &BTreeMap<u32, String>,
+        (refused, first_commit): (&BTreeMap<u32, String>, Option<Lsn>),
     ) -> Result<()> {
         let copied = self.progress.tables().get(&plan.target).map_or(0, |table| table.copied_rows);
-        let mut record = TableRecord { copied_rows: copied, ..table_record(plan, TablePhase::Ready) };
+        let first_commit = first_commit.map(|lsn| lsn.to_string());
+        let mut record = TableRecord { copied_rows: copied, first_commit, ..table_record(plan, TablePhase::Ready) };
         if let Some(reason) = refused.get(&plan.schema.relid) {
             record.phase = TablePhase::Parked;
             record.reason = Some(reason.clone());
@@ -308,7 +312,7 @@ impl Preparation<'_> {
         let about = (self.progress, self.stop);
         let refused = super::resync::copy_all(self.settings, sink, jobs, &slot.snapshot, about).await?;
         for plan in new {
-            self.mark_copied(copying, plan, &refused).await?;
+            self.mark_copied(copying, plan, (&refused, Some(slot.consistent_point))).await?;
         }
         Ok(())
     }
@@ -355,6 +359,15 @@ pub(super) async fn drop_slot(lock: &PipelineLock, slot: &str) -> Result<()> {
         .await
         .map(|_| ())
         .map_err(|error| crate::server::postgres::server_error("could not drop the replication slot", error))
+}
+
+/// Rows without a key that were stored before an interruption cannot be told from those that would be stored again.
+fn keyless_interrupted(plan: &TablePlan) -> Error {
+    Error::new(
+        Kind::SourceGap,
+        format!("the first copy was interrupted, and {} has no key to go on by", plan.schema.name),
+    )
+    .hint("`pipectl resync --all` copies everything into new tables")
 }
 
 pub(super) fn slot_taken(slot: &str, pid: i32) -> Error {

@@ -155,7 +155,9 @@ impl Run<'_> {
         let (version, slot) = later_snapshot(self.settings, self.lock, None, &|waiting| self.waiting(waiting)).await?;
         self.copy_and_exchange(plans, version, &slot.snapshot).await?;
         for plan in plans {
-            store.save_table(plan.schema.relid, &self.ready(plan)).await?;
+            let first_commit = Some(slot.consistent_point.to_string());
+            let record = TableRecord { first_commit, ..self.ready(plan) };
+            store.save_table(plan.schema.relid, &record).await?;
         }
         Ok(())
     }
@@ -215,7 +217,7 @@ impl Run<'_> {
             self.progress.expected_rows.fetch_add(plan.schema.estimated_rows, std::sync::atomic::Ordering::Relaxed);
             jobs.push(CopyJob {
                 schema: Arc::new(plan.schema.clone()),
-                layout: layout(plan, &shadow.name, ranges),
+                layout: layout(plan, &shadow.name, ranges, Lsn::ZERO),
                 filter: self.settings.rule_for(&plan.schema.name).and_then(|rule| rule.row_filter.clone()),
                 version,
                 ranges: numbered(plan_ranges(self.lock.client(), &plan.schema).await?),

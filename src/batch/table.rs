@@ -2,7 +2,7 @@
 
 use super::column::{ColumnBuffer, Fault};
 use super::{ColumnType, Ranges};
-use crate::change::{Field, SourceType, Version};
+use crate::change::{Field, Lsn, SourceType, Version};
 use std::sync::Arc;
 
 /// What a batch of a table looks like.
@@ -22,6 +22,8 @@ pub struct Layout {
     pub deleted_column: Option<String>,
     /// What dates and times the destination can hold.
     pub ranges: Ranges,
+    /// Commits before this one are part of the table's copy: of rows that are kept each for itself they must not be stored again.
+    pub first_commit: Lsn,
 }
 
 /// A column of a [`Layout`].
@@ -73,8 +75,7 @@ pub struct TableBatch {
     versions: Vec<u8>,
     deleted: Vec<u8>,
     ordinals: Vec<u8>,
-    last_version: Option<Version>,
-    ordinal: u64,
+    last: Option<(Version, u64)>,
     rows: usize,
     bytes: usize,
 }
@@ -93,11 +94,22 @@ impl TableBatch {
             versions: Vec::new(),
             deleted: Vec::new(),
             ordinals: Vec::new(),
-            last_version: None,
-            ordinal: 0,
+            last: None,
             rows: 0,
             bytes: 0,
         })
+    }
+
+    /// The version and ordinal of the last row: what the next batch of the table counts on from.
+    pub fn last(&self) -> Option<(Version, u64)> {
+        self.last
+    }
+
+    /// Counts on behind the last row of the batch before: rows of one COPY share an LSN, and may be cut into several batches.
+    #[must_use]
+    pub fn counting_from(mut self, last: Option<(Version, u64)>) -> Self {
+        self.last = last;
+        self
     }
 
     /// What it looks like.
@@ -264,9 +276,12 @@ impl TableBatch {
         self.versions.extend_from_slice(&version.0.to_le_bytes());
         self.deleted.push(deleted);
         if self.layout.deleted_column.is_none() {
-            self.ordinal = if self.last_version == Some(version) { self.ordinal + 1 } else { 0 };
-            self.last_version = Some(version);
-            self.ordinals.extend_from_slice(&self.ordinal.to_le_bytes());
+            let ordinal = match self.last {
+                Some((before, ordinal)) if before == version => ordinal + 1,
+                _ => 0,
+            };
+            self.last = Some((version, ordinal));
+            self.ordinals.extend_from_slice(&ordinal.to_le_bytes());
         }
         self.rows += 1;
         self.bytes += bytes + 17;
@@ -295,7 +310,6 @@ fn width(field: Field<'_>) -> usize {
 mod tests {
     use super::*;
     use crate::batch::ValueType;
-    use crate::change::Lsn;
 
     fn layout() -> Arc<Layout> {
         let column = |name: &str, source, column_type, missing: Option<&str>| LayoutColumn {
@@ -316,6 +330,7 @@ mod tests {
             version_column: "_version".into(),
             deleted_column: Some("_deleted".into()),
             ranges: Ranges::default(),
+            first_commit: Lsn::ZERO,
         })
     }
 
@@ -343,5 +358,20 @@ mod tests {
         let fault = batch.push_tombstone(&map, [Field::Null].into_iter(), Version::SNAPSHOT).unwrap_err();
         assert_eq!(fault.column, 0);
         assert!(batch.rows() == 0 && batch.columns().iter().all(|column| column.rows() == 0));
+    }
+
+    #[test]
+    fn rows_that_share_a_version_are_counted_over_batches() {
+        let keyless = Arc::new(Layout { deleted_column: None, ..Layout::clone(&layout()) });
+        let map = RowMap::by_name(&keyless, ["id", "name"].into_iter());
+        let row = || [Field::Text(b"1"), Field::Text(b"x")].into_iter();
+        let version = Version::new(Lsn(2), Lsn(1));
+        let mut first = TableBatch::new(Arc::clone(&keyless)).unwrap();
+        first.push(&map, row(), version).unwrap();
+        let mut second = TableBatch::new(keyless).unwrap().counting_from(first.last());
+        second.push(&map, row(), version).unwrap();
+        second.push(&map, row(), Version::new(Lsn(2), Lsn(9))).unwrap();
+        let ordinals: Vec<u8> = [1u64, 0].iter().flat_map(|ordinal| ordinal.to_le_bytes()).collect();
+        assert_eq!(second.ordinals(), ordinals);
     }
 }

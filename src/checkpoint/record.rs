@@ -110,6 +110,9 @@ pub struct TableRecord {
     /// Rows of its last copy.
     #[serde(default)]
     pub copied_rows: u64,
+    /// The first commit that is not part of its copy, where that was made after the slot.
+    #[serde(default)]
+    pub first_commit: Option<String>,
 }
 
 /// A range of a table that is stored.

@@ -1,8 +1,8 @@
 //! Fills the gaps that updates leave: values that lie out of line and were not touched, which Postgres does not send.
 //!
 //! The order of places to look, when the key stayed the same: an earlier update of the key in this very list; the destination's newest row of the key,
-//! where it is live and older than the update; the source. When the key changed: an earlier update in the list, or the source by the new key alone: on
-//! a repetition the destination has only a tombstone under the old key. The rows of the list's group are stored before, so that the destination's newest
+//! where it is live and older than the update; the source. When the key changed: the source by the new key alone, since on a repetition the destination
+//! has only a tombstone under the old key. The rows of the list's group are stored before, so that the destination's newest
 //! row includes them. An update is skipped where the destination already has its version or a newer one. Where the source no longer has the key, a
 //! tombstone stands in: the row's end comes later in the stream.
 
@@ -132,12 +132,15 @@ impl Task<'_> {
         earlier: Option<&Known>,
         stored: Option<&Newest>,
     ) -> Result<Option<HashMap<usize, Fill>>> {
-        let stored = stored.filter(|stored| !stored.deleted && !gap.key_changed);
+        if gap.key_changed {
+            // What is known of the new key is of another row, which had it before.
+            return Ok(None);
+        }
         match (earlier, stored) {
-            (Some(earlier), Some(stored)) if stored.version > earlier.version => self.split(stored).map(Some),
-            (Some(earlier), _) => Ok(Some(earlier.values.clone())),
-            (None, Some(stored)) => self.split(stored).map(Some),
-            (None, None) => Ok(None),
+            (Some(earlier), Some(stored)) if stored.version < earlier.version => Ok(Some(earlier.values.clone())),
+            (_, Some(stored)) if !stored.deleted => self.split(stored).map(Some),
+            (Some(earlier), None) => Ok(Some(earlier.values.clone())),
+            _ => Ok(None),
         }
     }
 

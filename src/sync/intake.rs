@@ -30,6 +30,8 @@ pub(super) struct Intake {
     open: HashMap<u32, TableBatch>,
     /// Batches of a layout that has changed since.
     closed: Vec<TableBatch>,
+    /// The last version and ordinal of tables without a key, for their next batch.
+    counted: HashMap<u32, (Version, u64)>,
     gaps: Vec<Gap>,
     truncations: Vec<Truncation>,
     transaction: Option<(Lsn, u32)>,
@@ -146,7 +148,11 @@ impl Intake {
         };
         let Adopted::Stored { layout, map } = adopted else { return Ok(Step::Done) };
         let (layout, map) = (Arc::clone(layout), Arc::clone(map));
-        let batch = open(&mut self.open, &layout)?;
+        if layout.deleted_column.is_none() && version.transaction() < layout.first_commit {
+            return Ok(Step::Done);
+        }
+        let counted = self.counted.get(&relation).copied();
+        let batch = open(&mut self.open, &layout, counted)?;
         let before = (batch.rows(), batch.bytes());
         let gap = |key_changed| Gap {
             layout: Arc::clone(&layout),
@@ -159,6 +165,11 @@ impl Intake {
         let outcome = store(batch, &map, &parsed, version);
         let (rows, bytes) = (batch.rows() - before.0, batch.bytes() - before.1);
         self.largest = self.largest.max(batch.rows());
+        if layout.deleted_column.is_none()
+            && let Some(last) = batch.last()
+        {
+            self.counted.insert(relation, last);
+        }
         self.count(rows, bytes);
         match outcome {
             Ok(()) => Ok(Step::Done),
@@ -198,7 +209,11 @@ impl Intake {
     }
 }
 
-fn open<'a>(batches: &'a mut HashMap<u32, TableBatch>, layout: &Arc<Layout>) -> Result<&'a mut TableBatch> {
+fn open<'a>(
+    batches: &'a mut HashMap<u32, TableBatch>,
+    layout: &Arc<Layout>,
+    counted: Option<(Version, u64)>,
+) -> Result<&'a mut TableBatch> {
     match batches.entry(layout.relation) {
         std::collections::hash_map::Entry::Occupied(batch) => Ok(batch.into_mut()),
         std::collections::hash_map::Entry::Vacant(place) => {
@@ -208,7 +223,7 @@ fn open<'a>(batches: &'a mut HashMap<u32, TableBatch>, layout: &Arc<Layout>) -> 
                     format!("could not store \"{}\": a column's type has no conversion", layout.target),
                 )
             })?;
-            Ok(place.insert(batch))
+            Ok(place.insert(batch.counting_from(counted)))
         }
     }
 }
