@@ -42,6 +42,8 @@ pub enum Event {
         /// When it was committed, in microseconds since 2000-01-01 UTC.
         at: i64,
     },
+    /// Somebody waits until the transaction that has begun is confirmed, although it may hold nothing to store.
+    Asked,
     /// Nothing to send: the source has read this far.
     Idle {
         /// How far.

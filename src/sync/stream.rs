@@ -172,6 +172,10 @@ impl<T: Tables> Stream<T> {
                 self.intake.commit(position);
                 self.idle_checkpoint(position).await
             }
+            Event::Asked => {
+                self.intake.since.get_or_insert_with(Instant::now);
+                Ok(())
+            }
             Event::Idle { lsn } => {
                 self.progress.saw(lsn);
                 let nothing_waits = self.intake.is_empty() && self.in_flight == 0 && !self.intake.in_transaction();

@@ -51,6 +51,9 @@ impl PostgresStream {
     }
 }
 
+/// The content of the message that `verify` writes to wait for.
+const FENCE: &[u8] = b"fence";
+
 impl Source for PostgresStream {
     async fn next(&mut self) -> Result<Event> {
         loop {
@@ -69,6 +72,9 @@ impl Source for PostgresStream {
                     at: commit_time_micros,
                 },
                 ReplicationEvent::KeepAlive { wal_end, .. } => Event::Idle { lsn: Lsn(wal_end.as_u64()) },
+                ReplicationEvent::Message { prefix, content, .. } if prefix == "pipectl" && content == FENCE => {
+                    Event::Asked
+                }
                 ReplicationEvent::Message { .. } => continue,
                 ReplicationEvent::StoppedAt { .. } => {
                     return Err(Error::new(Kind::SourceUnreachable, "Postgres ended the stream"));
