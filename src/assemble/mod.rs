@@ -101,6 +101,8 @@ async fn stream(
         stop_timeout: sync.stop_timeout,
     };
     let tables = LiveTables::new(settings, server, state, (progress, stop));
+    // The lag is counted from here, not from the log's beginning.
+    progress.confirmed.store(from.end.0, Ordering::Relaxed);
     let mut engine = Stream::new(writer, tables, options, from);
     progress.note(format!("streaming from {}", from.end));
     let beats = heartbeats(lock, sync.heartbeat, postgres.clone(), Arc::clone(progress));
