@@ -1,7 +1,7 @@
 //! `doctor`: every setting of both servers that a pipeline rests on, with what mends it.
 //!
 //! A check has a stable id and one of four outcomes; one that could not be made is [`Outcome::NotRun`], which is not a failure.
-//! Reading needs no superuser, and nothing is written unless [`mend`] is called.
+//! Reading needs no superuser, and nothing is written unless [`mend()`] is called.
 
 mod catalogue;
 mod clickhouse;

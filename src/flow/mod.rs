@@ -1,6 +1,6 @@
 //! The contract between the stages: what a source, a sink and a checkpoint store promise, and the order they are used in.
 //!
-//! The order is held by types: only [`write`] makes a [`Durable`], only [`commit`] turns it into a [`Committed`], and only
+//! The order is held by types: only [`write()`] makes a [`Durable`], only [`commit`] turns it into a [`Committed`], and only
 //! [`acknowledge`] takes that. None of them can be copied or made by hand, so an acknowledgement of what is not stored does not compile.
 
 mod group;
