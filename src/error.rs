@@ -97,6 +97,17 @@ impl Error {
         Self { kind: self.kind, message: message.into(), hint: self.hint.clone(), source: Some(Box::new(self)) }
     }
 
+    /// The message and what caused it, on one line.
+    pub fn with_causes(&self) -> String {
+        let mut text = self.message.clone();
+        let mut cause = StdError::source(self);
+        while let Some(next) = cause {
+            text = format!("{text}: {next}");
+            cause = next.source();
+        }
+        text
+    }
+
     /// The sort of failure.
     pub fn kind(&self) -> Kind {
         self.kind
@@ -154,6 +165,7 @@ mod tests {
         assert_eq!(error.kind(), Kind::Source);
         assert_eq!(error.hint_text(), Some("start it"));
         assert_eq!(error.to_string(), "could not read the slot");
+        assert_eq!(error.with_causes(), "could not read the slot: connection refused");
         assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("connection refused"));
     }
 }

@@ -89,7 +89,7 @@ impl LiveTables {
         let (settings, facts) = self.facts(schema).await?;
         let planned = plan(&settings, &facts);
         if let Err(error) = planned.refused() {
-            return Ok(Adopted::Park(with_causes(&error)));
+            return Ok(Adopted::Park(error.with_causes()));
         }
         let progress = Arc::clone(&self.progress);
         apply(&planned, &self.server, |step| progress.note(format!("{:?} {}", step.action, step.target))).await?;
@@ -120,16 +120,6 @@ impl LiveTables {
 fn stored(layout: &Arc<Layout>, relation: &Relation) -> Adopted {
     let names = relation.columns.iter().map(|column| column.name.as_str());
     Adopted::Stored { layout: Arc::clone(layout), map: Arc::new(RowMap::by_name(layout, names)) }
-}
-
-fn with_causes(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }
 
 impl Tables for LiveTables {

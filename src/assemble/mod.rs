@@ -136,8 +136,7 @@ async fn sessions(
                 return Ok(ended);
             }
             Err(error) if error.kind() == Kind::SourceUnreachable => {
-                let cause = std::error::Error::source(&error).map_or(String::new(), |cause| format!(" ({cause})"));
-                progress.note(format!("{error}{cause}; a new session goes on behind what is stored"));
+                progress.note(format!("{}; a new session goes on behind what is stored", error.with_causes()));
                 progress.retries.fetch_add(1, Ordering::Relaxed);
                 engine.rewind(&source).await?;
                 tokio::time::sleep(Duration::from_millis(500)).await;

@@ -1,6 +1,6 @@
 //! How a value goes from its wire form into a column: one function a type for each of the two forms.
 
-use super::column::push_leb128;
+use super::leb128::push_leb128;
 use super::{Ranges, ValueType};
 use crate::change::SourceType;
 use crate::decode::{Malformed, number, time};

@@ -5,6 +5,7 @@
 //! <https://clickhouse.com/docs/interfaces/formats/Native>. A value that ClickHouse can't hold becomes NULL and is counted.
 
 use super::codec::{Codec, Stored};
+use super::leb128::push_leb128;
 use super::{ColumnType, Ranges, ValueType};
 use crate::change::{Field, SourceType};
 use crate::decode::Malformed;
@@ -307,16 +308,6 @@ fn leb128(bytes: &mut &[u8]) -> Result<usize, Fault> {
         }
     }
     Err(Fault::Malformed(Malformed("a length")))
-}
-
-/// Writes a length in LEB128.
-#[inline]
-pub(crate) fn push_leb128(mut value: usize, data: &mut Vec<u8>) {
-    while value >= 0x80 {
-        data.push((value as u8) | 0x80);
-        value >>= 7;
-    }
-    data.push(value as u8);
 }
 
 /// Where the first `rows` strings end.

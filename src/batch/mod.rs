@@ -3,12 +3,13 @@
 mod codec;
 mod column;
 mod column_type;
+mod leb128;
 mod table;
 
 pub use codec::needs_text;
-pub(crate) use column::push_leb128;
 pub use column::{ColumnBuffer, Fault};
 pub use column_type::{ColumnType, ValueType};
+pub(crate) use leb128::push_leb128;
 pub use table::{Layout, LayoutColumn, RowFault, RowMap, TableBatch};
 
 /// What dates and times a ClickHouse server can hold; it differs by version.

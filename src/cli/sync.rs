@@ -31,7 +31,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR")]
     http: Option<std::net::SocketAddr>,
     /// How long to wait for open transactions when the replication slot is made, such as 60s [default: without end]
-    #[arg(long, value_name = "TIME", value_parser = pipectl::config::duration)]
+    #[arg(long, value_name = "TIME", value_parser = super::duration::duration)]
     slot_timeout: Option<Duration>,
     /// Copy even what seems not to fit at the destination
     #[arg(long)]
@@ -73,7 +73,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode> {
     };
     view.finish();
     let ended = ended?;
-    view.summary(&settings, ended);
+    view.summary(&settings, ended)?;
     if options.until_caught_up && ended == Ended::Stopped {
         return Ok(ExitCode::from(signalled.unwrap_or(1)));
     }
@@ -151,7 +151,7 @@ impl<'a> View<'a> {
         }
     }
 
-    fn summary(&self, settings: &Settings, ended: Ended) {
+    fn summary(&self, settings: &Settings, ended: Ended) -> Result<()> {
         let how = match ended {
             Ended::CaughtUp => "caught up",
             Ended::Stopped => "stopped",
@@ -163,6 +163,18 @@ impl<'a> View<'a> {
             self.progress.changed_rows.load(Ordering::Relaxed),
             pipectl::change::Lsn(self.progress.confirmed.load(Ordering::Relaxed)),
         ));
+        let number = |value: &std::sync::atomic::AtomicU64| value.load(Ordering::Relaxed);
+        if self.context.output.is_json() {
+            self.context.output.json(&serde_json::json!({
+                "version": 1,
+                "pipeline": settings.pipeline,
+                "ended": how,
+                "copied_rows": number(&self.progress.copied_rows),
+                "changed_rows": number(&self.progress.changed_rows),
+                "batches": number(&self.progress.groups),
+                "confirmed_lsn": pipectl::change::Lsn(number(&self.progress.confirmed)).to_string(),
+            }))?;
+        }
         for (name, table) in self.progress.tables() {
             for (column, count) in table.policy_nulls {
                 self.context
@@ -170,5 +182,6 @@ impl<'a> View<'a> {
                     .message(&format!("{name}.{column}: {count} values that ClickHouse cannot hold are NULL"));
             }
         }
+        Ok(())
     }
 }

@@ -10,7 +10,6 @@ mod settings;
 mod sources;
 mod url;
 
-pub use file::duration;
 pub use load::{load, load_clickhouse, load_postgres, load_postgres_without_file};
 pub use rules::Selected;
 pub use secret::Secret;

@@ -147,8 +147,7 @@ impl<'a> Attempts<'a> {
         }
         self.count += 1;
         self.progress.retries.store(u64::from(self.count), Ordering::Relaxed);
-        let cause = std::error::Error::source(&error).map_or(String::new(), |cause| format!(" ({cause})"));
-        self.progress.note(format!("{error}{cause}; trying again in {:.1} s", self.pause.as_secs_f64()));
+        self.progress.note(format!("{}; trying again in {:.1} s", error.with_causes(), self.pause.as_secs_f64()));
         tokio::select! {
             () = tokio::time::sleep(self.pause) => {}
             _ = self.stop.wait_for(|stop| *stop) => return Err(error),

@@ -100,18 +100,8 @@ impl Plan {
 impl Refusal {
     /// Why, with its causes, on one line.
     pub fn reason(&self) -> String {
-        describe(&self.error)
+        self.error.with_causes()
     }
-}
-
-fn describe(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }
 
 /// A table that the configuration asks for.

@@ -8,8 +8,6 @@ mod sync;
 mod tables;
 mod units;
 
-pub use units::duration;
-
 use super::connections::{ClickHouseKeys, PostgresKeys};
 use super::problems::Problems;
 use super::{Flags, KafkaSettings, Statement, SyncSettings, TableRule};
