@@ -5,7 +5,7 @@
 
 use super::copies::no_postgres;
 use super::layout::layout;
-use crate::batch::{Layout, RowMap};
+use crate::batch::{ColumnType, Layout, RowMap, ValueType};
 use crate::change::TableSchema;
 use crate::checkpoint::{State, TablePhase};
 use crate::config::Settings;
@@ -94,11 +94,35 @@ impl LiveTables {
         let progress = Arc::clone(&self.progress);
         apply(&planned, &self.server, |step| progress.note(format!("{:?} {}", step.action, step.target))).await?;
         let Some(table) = planned.tables.first() else { return Ok(Adopted::Ignored) };
+        self.empty_dropped(table, &facts).await?;
         let record = self.state.tables.get(&relation.id);
         let first_commit = record.and_then(|record| record.first_commit.as_deref()?.parse().ok()).unwrap_or_default();
         let layout = layout(table, &table.target, facts.ranges, first_commit);
         self.layouts.insert(relation.id, Arc::clone(&layout));
         Ok(stored(&layout, relation))
+    }
+
+    /// Columns that the source no longer has are kept. New rows hold nothing in them, which only NULL can say.
+    async fn empty_dropped(&self, table: &TablePlan, facts: &Facts) -> Result<()> {
+        let Some(stored) = facts.stored.tables.get(&table.target) else { return Ok(()) };
+        let shape = table.shape();
+        let known = |name: &str| shape.columns.iter().chain(&shape.added).any(|column| column.name == name);
+        for column in &stored.columns {
+            let Some(stored_type) = ColumnType::parse(&column.column_type) else { continue };
+            let bears_nothing = stored_type.nullable || matches!(stored_type.value, ValueType::Array(_));
+            if known(&column.name) || bears_nothing || !column.default_kind.is_empty() {
+                continue;
+            }
+            self.progress
+                .note(format!("column \"{}\" of \"{}\" is kept, empty in new rows", column.name, table.target));
+            self.give_null(&table.target, &column.name, stored_type.value).await?;
+        }
+        Ok(())
+    }
+
+    async fn give_null(&self, target: &str, column: &str, value: ValueType) -> Result<()> {
+        let nullable = ColumnType::nullable(value).to_string();
+        self.server.execute(&ddl::widen_column(target, column, &nullable, &self.settings.clickhouse), &[]).await
     }
 
     async fn widen(&mut self, relation: u32, column: &str) -> Result<()> {
@@ -110,10 +134,8 @@ impl LiveTables {
         if table.sorts(column) || planned_column.column_type.nullable {
             return Ok(());
         }
-        let nullable = crate::batch::ColumnType::nullable(planned_column.column_type.value.clone());
-        let statement = ddl::widen_column(&table.target, column, &nullable.to_string(), &self.settings.clickhouse);
         self.progress.note(format!("column \"{column}\" of \"{}\" gets room for NULL", table.target));
-        self.server.execute(&statement, &[]).await
+        self.give_null(&table.target, column, planned_column.column_type.value.clone()).await
     }
 }
 
@@ -131,13 +153,13 @@ impl Tables for LiveTables {
         }
         let (progress, stop) = (Arc::clone(&self.progress), self.stop.clone());
         let shared = tokio::sync::Mutex::new(self);
-        let adopted = retrying(&progress, &stop, || async { shared.lock().await.bring_up(relation).await }).await?;
-        if let Adopted::Park(_) = adopted
-            && let Some(record) = shared.into_inner().state.tables.get_mut(&relation.id)
-        {
+        retrying(&progress, &stop, || async { shared.lock().await.bring_up(relation).await }).await
+    }
+
+    fn leave(&mut self, relation: u32) {
+        if let Some(record) = self.state.tables.get_mut(&relation) {
             record.phase = TablePhase::Parked;
         }
-        Ok(adopted)
     }
 
     async fn relax(&mut self, relation: u32, column: &str) -> Result<()> {

@@ -13,7 +13,7 @@ use crate::checkpoint::{PipelineRecord, State, StateStore, TablePhase, TableReco
 use crate::config::{PostgresSettings, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::server::clickhouse::Server;
-use crate::sink::clickhouse::{ClickHouseSink, TablePlan};
+use crate::sink::clickhouse::{ClickHouseSink, TablePlan, ddl};
 use crate::source::postgres::{
     CopySession, CreatedSlot, HeapRange, ReplicationServer, Waiting, create_slot, identify, plan_ranges, slot_state,
 };
@@ -25,7 +25,6 @@ use std::sync::atomic::Ordering;
 use tokio::sync::watch;
 
 const DROP_SLOT: &str = include_str!("../../sql/postgres/drop_slot.sql");
-const SOME_ROW: &str = include_str!("../../sql/clickhouse/some_row.sql");
 
 /// What the stream starts from.
 pub(super) struct Prepared {
@@ -120,9 +119,9 @@ impl Preparation<'_> {
     /// A first copy has the lowest version: rows of unknown origin would win against it.
     async fn refuse_filled(&self, plans: &[TablePlan]) -> Result<()> {
         for plan in plans {
-            let parameters =
-                [("database", self.settings.clickhouse.database.as_str()), ("table", plan.target.as_str())];
-            if !self.server.rows(SOME_ROW, &parameters).await?.is_empty() {
+            // As a parameter an identifier keeps the backslashes that a parameter's value is escaped with.
+            let table = ddl::qualified(&plan.target, &self.settings.clickhouse);
+            if !self.server.rows(&format!("SELECT 1 AS found FROM {table} LIMIT 1"), &[]).await?.is_empty() {
                 return Err(Error::new(
                     Kind::SourceGap,
                     format!(

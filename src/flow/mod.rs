@@ -144,6 +144,9 @@ pub trait Tables: Send {
     /// Takes a relation in as the stream describes it: looks it up, and adds what the destination lacks.
     fn adopt(&mut self, relation: &Relation) -> impl Future<Output = Result<Adopted>> + Send;
 
+    /// A table is left behind: it is adopted no more.
+    fn leave(&mut self, relation: u32);
+
     /// A column has to bear NULL from here on; the relation is adopted again afterwards.
     fn relax(&mut self, relation: u32, column: &str) -> impl Future<Output = Result<()>> + Send;
 }

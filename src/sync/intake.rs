@@ -18,7 +18,7 @@ pub(super) enum Step {
     /// To look this relation up; its rows follow.
     Adopt(Relation),
     /// To let a column bear NULL, and to take the message in again.
-    Relax { relation: u32, column: String },
+    Relax { relation: u32, column: String, since: Version },
     /// To leave the table behind from this version on.
     Park { relation: u32, reason: String, since: Version },
 }
@@ -71,11 +71,6 @@ impl Intake {
 
     pub(super) fn is_empty(&self) -> bool {
         self.rows == 0 && self.truncations.is_empty()
-    }
-
-    /// Whether a relation message says nothing new.
-    pub(super) fn knows(&self, relation: &Relation) -> bool {
-        self.tables.get(&relation.id).is_some_and(|(known, _)| known == relation)
     }
 
     /// Takes in what is to be done with a relation's rows.
@@ -306,7 +301,7 @@ fn refused(layout: &Layout, fault: RowFault, version: Version) -> Step {
     let relation = layout.relation;
     let column = layout.columns.get(fault.column).map(|column| column.name.clone()).unwrap_or_default();
     match fault.fault {
-        Fault::Null => Step::Relax { relation, column },
+        Fault::Null => Step::Relax { relation, column, since: version },
         fault => {
             let reason = format!("column \"{column}\" got {fault}");
             Step::Park { relation, reason, since: version }

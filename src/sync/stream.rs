@@ -6,6 +6,7 @@ use super::writer::{Order, Writer, writer_gone};
 use crate::change::{Lsn, Position};
 use crate::error::{Error, Kind, Result};
 use crate::flow::{self, Adopted, CheckpointStore, Committed, Event, Refetch, Sink, Source, Tables};
+use bytes::Bytes;
 use futures_util::FutureExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -150,16 +151,7 @@ impl<T: Tables> Stream<T> {
 
     async fn handle(&mut self, event: Event, source: &impl Source) -> Result<()> {
         match event {
-            Event::Data { lsn, message } => loop {
-                match self.intake.take(lsn, &message)? {
-                    Step::Done => return Ok(()),
-                    step => {
-                        if !self.step(step, source).await? {
-                            return Ok(());
-                        }
-                    }
-                }
-            },
+            Event::Data { lsn, message } => self.take(lsn, &message, source).await,
             Event::Begin { commit, xid } => {
                 self.progress.saw(commit);
                 self.progress.caught_up.store(false, Ordering::Relaxed);
@@ -192,6 +184,27 @@ impl<T: Tables> Stream<T> {
         }
     }
 
+    /// Takes a message in; again after a column was given room for NULL, which can help but once a column.
+    async fn take(&mut self, lsn: Lsn, message: &Bytes, source: &impl Source) -> Result<()> {
+        let mut relaxed: Vec<String> = Vec::new();
+        loop {
+            let step = match self.intake.take(lsn, message)? {
+                Step::Done => return Ok(()),
+                Step::Relax { relation, column, since } if relaxed.contains(&column) => {
+                    let reason = format!("column \"{column}\" got NULL, for which it has no place");
+                    Step::Park { relation, reason, since }
+                }
+                step => step,
+            };
+            if let Step::Relax { column, .. } = &step {
+                relaxed.push(column.clone());
+            }
+            if !Box::pin(self.step(step, source)).await? {
+                return Ok(());
+            }
+        }
+    }
+
     /// Stores a position behind which nothing waits: seldom, or at once where somebody waits for it.
     async fn idle_checkpoint(&mut self, position: Position) -> Result<()> {
         let wanted = self.options.until.is_some_and(|until| position.end >= until);
@@ -214,14 +227,13 @@ impl<T: Tables> Stream<T> {
         match step {
             Step::Done => Ok(false),
             Step::Adopt(relation) => {
-                if !self.intake.knows(&relation) {
-                    self.drain(source).await?;
-                }
+                // What is under way has the form that the destination's table had until now.
+                self.drain(source).await?;
                 let adopted = self.adopt(&relation).await?;
                 self.intake.adopt(relation, adopted);
                 Ok(false)
             }
-            Step::Relax { relation, column } => {
+            Step::Relax { relation, column, .. } => {
                 self.drain(source).await?;
                 self.tables.relax(relation, &column).await?;
                 if let Some(relation) = self.intake.relation(relation) {
@@ -235,6 +247,7 @@ impl<T: Tables> Stream<T> {
                 self.tell_parked(&target, &reason);
                 self.drain(source).await?;
                 self.intake.park(relation);
+                self.tables.leave(relation);
                 self.order(Order::Park { relation, reason, since }).await?;
                 self.drain(source).await?;
                 Ok(false)
@@ -247,6 +260,7 @@ impl<T: Tables> Stream<T> {
         let Adopted::Park(reason) = adopted else { return Ok(adopted) };
         let target = self.intake.target(relation.id).unwrap_or_else(|| relation.name.clone());
         self.tell_parked(&target, &reason);
+        self.tables.leave(relation.id);
         let since = crate::change::Version::new(self.confirmed.end, Lsn::ZERO);
         self.order(Order::Park { relation: relation.id, reason, since }).await?;
         Ok(Adopted::Parked)

@@ -21,5 +21,7 @@ mod doctor;
 mod layers;
 mod seed;
 mod support;
+mod sync_changes;
+mod sync_toast;
 mod tables;
 mod verify;

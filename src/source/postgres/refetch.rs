@@ -92,12 +92,12 @@ fn statement(layout: &Layout, columns: &[usize], schema: &TableSchema) -> Result
     let (mut arrays, mut names, mut joins) = (Vec::new(), Vec::new(), Vec::new());
     for (place, index) in layout.key.iter().enumerate() {
         let column = column(index)?;
-        arrays.push(format!("${}::pg_catalog.text[]", place + 1));
+        arrays.push(format!("pg_catalog.unnest(${}::pg_catalog.text[])", place + 1));
         names.push(format!("k{place}"));
         joins.push(format!("t.{} = wanted.k{place}::{}", quote_ident(&column.name), column.type_name));
     }
     Ok(format!(
-        "SELECT {} FROM ROWS FROM (pg_catalog.unnest({})) WITH ORDINALITY AS wanted({}, place) JOIN {} AS t ON {}",
+        "SELECT {} FROM ROWS FROM ({}) WITH ORDINALITY AS wanted({}, place) JOIN {} AS t ON {}",
         values.join(", "),
         arrays.join(", "),
         names.join(", "),

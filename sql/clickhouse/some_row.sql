@@ -1,2 +1,0 @@
--- A row of a table, where it has any.
-SELECT 1 AS found FROM {database:Identifier}.{table:Identifier} LIMIT 1
