@@ -12,7 +12,7 @@ const LAYERS: [&[&str]; 10] = [
     &["flow", "server"],
     &["source", "sink", "checkpoint"],
     &["sync", "tables", "init", "seed", "tail", "verify"],
-    &["doctor"],
+    &["doctor", "http"],
     &["assemble"],
     &["cli"],
 ];
