@@ -19,7 +19,7 @@ use std::time::{Instant, SystemTime};
 /// A clock this far off (s) makes lag and times of commits misleading.
 const CLOCK_TOLERANCE: f64 = 5.0;
 /// Databases whose tables can be exchanged, which a resync does.
-const EXCHANGING: [&str; 2] = ["Atomic", "Replicated"];
+const EXCHANGING: [&str; 3] = ["Atomic", "Replicated", "Shared"];
 
 /// What ClickHouse told, for the checks that need both servers.
 #[derive(Debug, Default)]
