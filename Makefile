@@ -32,7 +32,7 @@ bench: ## the measurements, against other ways to do the same
 	bench/run
 
 demo: ## the whole pipeline once, proved, with nothing left running
-	dev/demo
+	@dev/demo
 
 up: ## the servers for your own trials; then: eval "$(dev/stack env)"
 	dev/install
