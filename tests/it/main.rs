@@ -17,6 +17,7 @@ mod cli_config;
 mod cli_ground;
 mod cli_init;
 mod cli_tls;
+mod docs;
 mod doctor;
 mod layers;
 mod seed;

@@ -1,0 +1,239 @@
+//! The README and the pages of `docs/` against the binary and the files: what they name exists, and what exists they name.
+
+use crate::support::{Directory, Invocation};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const PAGES: [&str; 6] = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "docs/architecture.md",
+    "docs/guarantees.md",
+    "docs/operations.md",
+];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The answer to `--help`, of pipectl itself or of a verb.
+fn help(arguments: &[&str]) -> String {
+    let outcome = Invocation::new(&Directory::new("docs_help"), &[arguments, &["--help"]].concat()).run();
+    assert_eq!(outcome.status, Some(0), "{arguments:?}: {outcome}");
+    outcome.stdout
+}
+
+/// The verbs, each with the options that it takes: the long ones and the letters.
+fn verbs() -> BTreeMap<String, BTreeSet<String>> {
+    let commands = help(&[]);
+    let (_, list) = commands.split_once("Commands:\n").expect("a list of commands");
+    let names = list.lines().take_while(|line| !line.is_empty()).filter(|line| !line.starts_with("   "));
+    let names = names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
+    names.map(|name| (name.to_owned(), options(&help(&[name])))).collect()
+}
+
+fn options(help: &str) -> BTreeSet<String> {
+    let lines = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+    let words = lines.flat_map(|line| line.split_whitespace().take_while(|word| word.starts_with('-')));
+    words.map(|word| word.trim_end_matches(['.', ',']).to_owned()).collect()
+}
+
+/// What is written as code: lines of fenced blocks, and what stands between backticks.
+fn code(text: &str) -> Vec<String> {
+    let (mut fenced, mut found) = (false, Vec::new());
+    let mut prose = String::new();
+    for line in text.lines() {
+        if line.starts_with("```") {
+            fenced = !fenced;
+        } else if fenced {
+            found.push(line.split_once(" # ").map_or(line, |(code, _)| code).to_owned());
+        } else {
+            prose.push_str(line);
+            prose.push(' ');
+        }
+    }
+    found.extend(prose.split('`').skip(1).step_by(2).map(str::to_owned));
+    found
+}
+
+/// The calls of pipectl in a page, each as the words behind the name.
+fn calls(text: &str) -> Vec<Vec<String>> {
+    let words_of = |code: &str| code.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    code(text)
+        .iter()
+        .map(|code| words_of(code))
+        .filter_map(|words| {
+            let at = words.iter().position(|word| word == "pipectl" || word.ends_with("/pipectl"))?;
+            // Behind a prompt or in a unit's file; the word also stands in titles and sentences of configurations.
+            let called = at == 0 || words.first().is_some_and(|word| word == "$" || word.starts_with("ExecStart="));
+            called.then(|| words.get(at + 1..).unwrap_or_default().to_vec())
+        })
+        .filter(|words| !words.is_empty())
+        .collect()
+}
+
+#[test]
+fn commands_of_the_pages_exist() {
+    let verbs = verbs();
+    let (mut wrong, mut count) = (Vec::new(), 0);
+    for page in PAGES {
+        for call in calls(&read(page)) {
+            count += 1;
+            let verb = call.first().unwrap();
+            if verb == "--version" {
+                continue;
+            }
+            let Some(known) = verbs.get(verb) else {
+                wrong.push(format!("{page}: there is no \"pipectl {verb}\""));
+                continue;
+            };
+            let flags = call.iter().filter(|word| word.starts_with('-'));
+            let unknown =
+                flags.map(|flag| flag.split('=').next().unwrap_or(flag)).filter(|flag| !known.contains(*flag));
+            wrong.extend(unknown.map(|flag| format!("{page}: \"pipectl {verb}\" has no {flag}")));
+        }
+    }
+    assert!(count > 40, "only {count} calls were found: are they read rightly?");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_verb_and_its_options_are_in_the_readme() {
+    let readme = read("README.md");
+    let common = ["-h", "--help", "-V", "--version"];
+    let mut missing = Vec::new();
+    for (verb, options) in verbs() {
+        if !readme.contains(&format!("| `pipectl {verb}` |")) {
+            missing.push(format!("the table of commands lacks {verb}"));
+        }
+        let long = options.iter().filter(|option| option.starts_with("--") && !common.contains(&option.as_str()));
+        missing.extend(
+            long.filter(|option| !readme.contains(option.as_str()))
+                .map(|option| format!("README.md lacks {option} of {verb}")),
+        );
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+/// Targets of Markdown links, with the page they stand in.
+fn links(page: &str, text: &str) -> Vec<(String, String)> {
+    text.split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'))
+        .map(|(target, _)| (page.to_owned(), target.to_owned()))
+        .collect()
+}
+
+/// A heading as GitHub names its anchor.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().to_lowercase().replace(' ', "-");
+    kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect()
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut wrong = Vec::new();
+    for (page, target) in PAGES.iter().flat_map(|page| links(page, &read(page))) {
+        if target.starts_with("https://") {
+            continue;
+        }
+        let (file, place) = target.split_once('#').unwrap_or((&target, ""));
+        let file = if file.is_empty() { PathBuf::from(&page) } else { Path::new(&page).with_file_name(file) };
+        let Ok(bytes) = fs::read(root().join(&file)) else {
+            wrong.push(format!("{page}: {target} is not there"));
+            continue;
+        };
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let mut headings = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#'));
+        if !place.is_empty() && !headings.any(|heading| anchor(heading) == place) {
+            wrong.push(format!("{page}: {target}: no such heading"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn paths_of_the_pages_exist() {
+    let heads = ["src/", "sql/", "dev/", "tests/", "docs/", ".ci/"];
+    let mut wrong = Vec::new();
+    for page in PAGES {
+        for code in code(&read(page)) {
+            let Some(word) = code.trim_start_matches("$ ").split_whitespace().next() else { continue };
+            let file = word.trim_start_matches("./");
+            if heads.iter().any(|head| file.starts_with(head)) && !root().join(file).exists() {
+                wrong.push(format!("{page}: {file} is not there"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_key_of_the_configuration_is_in_the_readme() {
+    let readme = read("README.md");
+    let named: BTreeSet<String> = code(&readme)
+        .iter()
+        .flat_map(|code| {
+            code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect();
+    let mut keys = BTreeSet::new();
+    for line in read("clickhouse_config.yml").lines() {
+        let line = line.replace("#: ", "");
+        let line = line.split_once(" #").map_or(line.as_str(), |(code, _)| code);
+        // Inside of a statement's text a colon has no meaning.
+        if line.trim_start().starts_with(['#']) || line.contains("sql:") {
+            continue;
+        }
+        keys.extend(
+            line.split(['{', ',', '-'])
+                .filter_map(|part| part.split_once(": ").or(part.strip_suffix(':').map(|key| (key, ""))))
+                .map(|(key, _)| key.trim().to_owned())
+                .filter(|key| !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '_')),
+        );
+    }
+    assert!(keys.len() > 40, "only {keys:?} were found: are they read rightly?");
+    // Names of columns in the examples, not keys.
+    let examples = ["status", "card_number", "phone", "note"];
+    let missing: Vec<&String> =
+        keys.iter().filter(|key| !named.contains(*key) && !examples.contains(&key.as_str())).collect();
+    assert!(missing.is_empty(), "README.md lacks the keys {missing:?}");
+}
+
+#[test]
+fn every_exit_code_is_in_the_readme() {
+    let readme = read("README.md");
+    let (_, table) = readme.split_once("### Exit codes").expect("the table of exit codes");
+    for code in 0..=7 {
+        assert!(table.contains(&format!("\n| {code} | ")), "exit code {code} is not documented");
+    }
+    assert!(table.contains("\n| 130, 143 | "));
+}
+
+#[test]
+fn every_metric_is_documented() {
+    let page = read("docs/operations.md");
+    let source = read("src/http.rs");
+    let metrics: BTreeSet<&str> = source.split('"').filter(|text| text.starts_with("pipectl_")).collect();
+    assert!(metrics.len() > 10, "only {metrics:?} were found");
+    let missing: Vec<&&str> = metrics.iter().filter(|name| !page.contains(**name)).collect();
+    assert!(missing.is_empty(), "docs/operations.md lacks {missing:?}");
+}
+
+#[test]
+fn the_reading_of_pages_tells_code_from_words() {
+    let text = "`pipectl doctor --fix` and pipectl sync\n```console\n$ pipectl init --env  # a word\nsome pipectl words\n```\n";
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    assert_eq!(calls(text), [words(&["init", "--env"]), words(&["doctor", "--fix"])]);
+    assert_eq!(anchor("Schema changes"), "schema-changes");
+    assert_eq!(
+        options("  -c, --config <FILE>\n      --wait <TIME>  text --no\n"),
+        BTreeSet::from(["-c", "--config", "--wait"].map(str::to_owned))
+    );
+}
