@@ -7,13 +7,16 @@ use pipectl::error::Result;
 use serde_json::json;
 use std::process::ExitCode;
 
-/// Takes away what pipectl made: slot, publications, stored state and, with --tables, the tables in ClickHouse.
+/// Take away what pipectl made: slot, publications, stored state
+///
+/// Lists what there is and asks first. A publication that somebody else made stays, and so do the tables in ClickHouse, unless --tables is
+/// given.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The tables in ClickHouse too
+    /// Drop the tables in ClickHouse too, with all their rows
     #[arg(long)]
     tables: bool,
-    /// Do it without asking
+    /// Do not ask
     #[arg(long)]
     yes: bool,
 }

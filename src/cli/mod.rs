@@ -28,7 +28,7 @@ use std::process::ExitCode;
 
 pub(crate) use report::report;
 
-/// The whole life of a Postgres to ClickHouse pipeline.
+/// Copies Postgres into ClickHouse, follows every change, and proves that both sides are equal.
 #[derive(Debug, Parser)]
 #[command(name = "pipectl", version, propagate_version = true, max_term_width = 110)]
 pub(crate) struct Cli {

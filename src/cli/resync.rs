@@ -11,7 +11,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
-/// Copies tables again, each into a shadow table that takes the old one's place when it is complete. No sync may run meanwhile.
+/// Copy tables again, beside the old ones, and exchange them
+///
+/// Each goes into a shadow table that takes the old one's place when it is complete: readers see the old rows until then. No sync may run
+/// meanwhile; the next one goes on where the last one was.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The tables, by their names in Postgres

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// Fake data into Postgres: a demo shop in bulk, then a live mix of inserts, updates and deletes; or rows for a table of yours
+/// Put fake data into Postgres: a demo shop, a live mix of changes, or rows for a table of yours
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pipectl seed --create --rows 1000000 --yes

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Shows where the pipeline stands: slot, lag, stored position, tables.
+/// Show where the pipeline stands: slot, lag, stored position, tables
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Show it again every second, until Ctrl-C

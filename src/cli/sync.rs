@@ -18,13 +18,16 @@ use tokio::sync::{mpsc, watch};
 const STEADY_LINE: Duration = Duration::from_secs(10);
 const REDRAW: Duration = Duration::from_millis(200);
 
-/// Copies the tables, then follows their changes: makes whatever is missing, and goes on where it was after a restart.
+/// Copy the tables, then follow their changes
+///
+/// What is missing is made: publication, slot, database, tables. After a restart it goes on where it was, also in the middle of the copy.
+/// Ctrl-C stores the open batch and ends with 0; a second one stops at once.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// End with 0 once everything up to the log's end at the start is stored
+    /// End as soon as all that Postgres had written at the start is stored; exit 7 if tables are parked then
     #[arg(long)]
     until_caught_up: bool,
-    /// Only these tables, by name
+    /// Only these tables, by their names in Postgres
     #[arg(long, value_delimiter = ',', value_name = "TABLE,…")]
     tables: Vec<String>,
     /// Serve /metrics, /healthz, /readyz and /status.json at this address, such as 127.0.0.1:8080
@@ -33,7 +36,7 @@ pub(crate) struct Args {
     /// How long to wait for open transactions when the replication slot is made, such as 60s [default: without end]
     #[arg(long, value_name = "TIME", value_parser = super::duration::duration)]
     slot_timeout: Option<Duration>,
-    /// Copy even what seems not to fit at the destination
+    /// Begin the first copy even where ClickHouse's disk seems too small for it
     #[arg(long)]
     force: bool,
 }

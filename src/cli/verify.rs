@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
     /// Compare only a part of the rows, chosen by their keys: 1%, or 0.01
     #[arg(long, value_name = "PART", default_value = "100%", value_parser = part)]
     sample: f64,
-    /// Name at most so many rows of each table
+    /// Name at most so many rows of each table that differ
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(..=10_000))]
     limit: u16,
     /// Show the values that differ; without it only keys and columns are named
