@@ -13,7 +13,7 @@ fmt: ## the format, checked (cargo fmt mends it)
 	cargo fmt --check
 
 clippy: ## the lints, every warning an error
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --all-features -- -D warnings
 
 docs: ## the documentation of the code, private items too, every warning an error
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items

@@ -11,6 +11,8 @@
 
 pub mod error;
 
+mod failpoint;
+
 pub mod change;
 
 pub mod config;

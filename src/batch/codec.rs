@@ -4,6 +4,7 @@ use super::leb128::push_leb128;
 use super::{Ranges, ValueType};
 use crate::change::SourceType;
 use crate::decode::{Malformed, number, time};
+use crate::failpoint;
 
 /// What became of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,7 +209,8 @@ fn push_int(value: i64, width: u8, data: &mut Vec<u8>) -> Result<Stored, Malform
 
 #[inline]
 fn push_limbs(limbs: Option<number::Limbs>, width: u8, data: &mut Vec<u8>) -> Stored {
-    let Some([a, b, c, d]) = limbs else { return Stored::OutOfRange };
+    let Some(limbs) = limbs else { return Stored::OutOfRange };
+    let [a, b, c, d] = if failpoint::wanted("encode.sign") { number::negate(limbs) } else { limbs };
     match width {
         4 => data.extend_from_slice(&(a as u32).to_le_bytes()),
         8 => data.extend_from_slice(&a.to_le_bytes()),
@@ -261,7 +263,10 @@ fn push_micros(micros: Option<i64>, precision: u8, (first, last): (i64, i64), da
         0..6 => Some(micros.div_euclid(10_i64.pow(6 - u32::from(precision)))),
         _ => micros.checked_mul(10_i64.pow(u32::from(precision) - 6)),
     };
-    let Some(ticks) = ticks else { return Stored::OutOfRange };
+    let Some(mut ticks) = ticks else { return Stored::OutOfRange };
+    if failpoint::wanted("encode.micros") {
+        ticks += 1;
+    }
     data.extend_from_slice(&ticks.to_le_bytes());
     Stored::Value
 }

@@ -192,7 +192,8 @@ fn less(left: &Limbs, right: &Limbs) -> bool {
     left.iter().rev().lt(right.iter().rev())
 }
 
-fn negate(limbs: Limbs) -> Limbs {
+/// The number with the other sign.
+pub fn negate(limbs: Limbs) -> Limbs {
     let mut carry = true;
     limbs.map(|limb| {
         let (negated, overflow) = (!limb).overflowing_add(u64::from(carry));

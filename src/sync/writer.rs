@@ -4,6 +4,7 @@ use super::Progress;
 use super::gaps;
 use crate::batch::TableBatch;
 use crate::error::{Error, Kind, Result};
+use crate::failpoint;
 use crate::flow::{self, CheckpointStore, Committed, Group, Refetch, Sink};
 use futures_util::future::try_join_all;
 use std::future::Future;
@@ -104,7 +105,9 @@ async fn store_group(
         Ok(())
     })
     .await?;
+    failpoint::die("sync.stored");
     let committed = flow::commit(store, durable).await?;
+    failpoint::die("sync.committed");
     progress.groups.fetch_add(1, Ordering::Relaxed);
     progress.bytes.fetch_add(group.bytes() as u64, Ordering::Relaxed);
     Ok(committed)

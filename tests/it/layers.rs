@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order of the data's way. What stands in one row knows nothing of each other.
-const LAYERS: [&[&str]; 10] = [
+const LAYERS: [&[&str]; 11] = [
     &["error"],
+    &["failpoint"],
     &["change"],
     &["config", "decode"],
     &["batch"],

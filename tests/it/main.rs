@@ -23,6 +23,8 @@ mod layers;
 mod seed;
 mod support;
 mod sync_changes;
+#[cfg(feature = "failpoints")]
+mod sync_failpoints;
 mod sync_toast;
 mod tables;
 mod verify;
