@@ -7,7 +7,7 @@ use super::copies::no_postgres;
 use super::layout::layout;
 use crate::batch::{ColumnType, Layout, RowMap, ValueType};
 use crate::change::TableSchema;
-use crate::checkpoint::{State, TablePhase};
+use crate::checkpoint::{State, StateStore, TablePhase};
 use crate::config::Settings;
 use crate::decode::pgoutput::Relation;
 use crate::error::{Error, Kind, Result};
@@ -29,6 +29,7 @@ pub(super) struct LiveTables {
     settings: Settings,
     server: Server,
     client: Option<Connection>,
+    store: StateStore,
     state: State,
     layouts: HashMap<u32, Arc<Layout>>,
     progress: Arc<Progress>,
@@ -39,7 +40,7 @@ impl LiveTables {
     pub(super) fn new(
         settings: &Settings,
         server: Server,
-        state: State,
+        (store, state): (StateStore, State),
         (progress, stop): (&Arc<Progress>, &watch::Receiver<bool>),
     ) -> Self {
         // The configuration's own statements are for `create-tables`; a changing column is no occasion to run them.
@@ -48,6 +49,7 @@ impl LiveTables {
             settings,
             server,
             client: None,
+            store,
             state,
             layouts: HashMap::new(),
             progress: Arc::clone(progress),
@@ -79,13 +81,14 @@ impl LiveTables {
     }
 
     async fn bring_up(&mut self, relation: &Relation) -> Result<Adopted> {
-        let Some(schema) = self.lookup(relation.id).await? else {
+        let Some(mut schema) = self.lookup(relation.id).await? else {
             // Dropped since: what the stream still has of it goes where it went before.
             return Ok(match self.layouts.get(&relation.id) {
                 Some(layout) => stored(layout, relation),
                 None => Adopted::Ignored,
             });
         };
+        self.remember_missing(&mut schema).await?;
         let (settings, facts) = self.facts(schema).await?;
         let planned = plan(&settings, &facts);
         if let Err(error) = planned.refused() {
@@ -100,6 +103,24 @@ impl LiveTables {
         let layout = layout(table, &table.target, facts.ranges, first_commit);
         self.layouts.insert(relation.id, Arc::clone(&layout));
         Ok(stored(&layout, relation))
+    }
+
+    /// Stores what rows older than the columns answer, before anything rests on it; and puts back what the source has forgotten of it since.
+    async fn remember_missing(&mut self, schema: &mut TableSchema) -> Result<()> {
+        let Some(record) = self.state.tables.get(&schema.relid) else { return Ok(()) };
+        let mut record = record.clone();
+        let known = record.missing.len();
+        record.missing.extend(schema.missing_values());
+        for column in &mut schema.columns {
+            column.missing_value = record.missing.get(&column.number).cloned();
+        }
+        if record.missing.len() > known {
+            // Nothing else is written meanwhile: the stream stands still while a relation is taken in.
+            self.store.load().await?;
+            self.store.save_table(schema.relid, &record).await?;
+            self.state.tables.insert(schema.relid, record);
+        }
+        Ok(())
     }
 
     /// Columns that the source no longer has are kept. New rows hold nothing in them, which only NULL can say.

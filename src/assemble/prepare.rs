@@ -349,7 +349,13 @@ fn not_stored(all: Vec<HeapRange>, state: &State, relation: u32) -> Vec<(u32, He
 }
 
 pub(super) fn table_record(plan: &TablePlan, phase: TablePhase) -> TableRecord {
-    TableRecord { source: plan.schema.name.to_string(), target: plan.target.clone(), phase, ..TableRecord::default() }
+    TableRecord {
+        source: plan.schema.name.to_string(),
+        target: plan.target.clone(),
+        phase,
+        missing: plan.schema.missing_values(),
+        ..TableRecord::default()
+    }
 }
 
 pub(super) async fn drop_slot(lock: &PipelineLock, slot: &str) -> Result<()> {

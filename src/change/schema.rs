@@ -1,6 +1,7 @@
 //! Tables as the source's catalog describes them.
 
 use super::{SourceType, TableName};
+use std::collections::BTreeMap;
 
 /// Which columns Postgres sends of a row's old version (`pg_class.relreplident`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +71,11 @@ impl TableSchema {
     /// The key's columns, in key order.
     pub fn key_columns(&self) -> impl Iterator<Item = &Column> {
         self.key.iter().filter_map(|&index| self.columns.get(index))
+    }
+
+    /// What rows older than a column answer in it, as text, by [`Column::number`].
+    pub fn missing_values(&self) -> BTreeMap<i16, String> {
+        self.columns.iter().filter_map(|column| Some((column.number, column.missing_value.clone()?))).collect()
     }
 
     /// The column of a name.

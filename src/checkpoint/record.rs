@@ -2,6 +2,7 @@
 
 use crate::change::{Lsn, Position};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The version that new records carry.
 const VERSION: u32 = 1;
@@ -113,6 +114,10 @@ pub struct TableRecord {
     /// The first commit that is not part of its copy, where that was made after the slot.
     #[serde(default)]
     pub first_commit: Option<String>,
+    /// What rows older than a column answer in it, as text, by `pg_attribute.attnum`. Postgres forgets it when the table is rewritten, while older
+    /// rows may still be sent once more.
+    #[serde(default)]
+    pub missing: BTreeMap<i16, String>,
 }
 
 /// A range of a table that is stored.

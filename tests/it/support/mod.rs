@@ -13,7 +13,7 @@ mod binary;
 mod clickhouse;
 mod postgres;
 
-pub(crate) use binary::{Invocation, Outcome};
+pub(crate) use binary::{Invocation, Outcome, Running};
 pub(crate) use clickhouse::ClickHouse;
 pub(crate) use postgres::Postgres;
 

@@ -1,0 +1,167 @@
+//! Tables that change their columns while they are followed, and tables that come and go.
+
+use crate::support::Running;
+use crate::sync_changes::{Pipeline, long};
+use std::time::{Duration, Instant};
+
+/// Starts the pipeline and waits until it streams.
+fn live(pipeline: &Pipeline) -> Running {
+    let mut running = pipeline.stage.invocation(&["sync"]).spawn();
+    running.wait_for("streaming from");
+    running
+}
+
+/// Waits until ClickHouse answers as it should.
+fn eventually(pipeline: &Pipeline, sql: &str, wanted: &str) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let found = pipeline.ch(sql);
+        if found == wanted {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{sql}: {found:?} instead of {wanted:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn stop(running: Running) {
+    running.signal("TERM");
+    let outcome = running.finish(Duration::from_secs(30));
+    assert_eq!(outcome.status, Some(0), "{outcome}");
+}
+
+#[test]
+fn columns_come_and_go_while_it_runs() {
+    let pipeline = Pipeline::new(
+        "columns_come_and_go",
+        "CREATE TABLE t (id int PRIMARY KEY, v text, gone text, gone_too int NOT NULL DEFAULT 5, strict int NOT NULL, narrow int, small smallint[]);
+         INSERT INTO t SELECT i, 'v' || i, 'g', 5, i, i, '{1}' FROM generate_series(1, 10) i; ",
+        "",
+    );
+    pipeline.sync();
+    let mark = pipeline.mark();
+    let running = live(&pipeline);
+    pipeline.pg("ALTER TABLE t ADD COLUMN plain text; INSERT INTO t (id, strict, plain) VALUES (11, 1, 'p')");
+    pipeline.pg("ALTER TABLE t ADD COLUMN with_default int DEFAULT 42; INSERT INTO t (id, strict) VALUES (12, 1), (13, 1); UPDATE t SET with_default = NULL WHERE id = 13");
+    eventually(&pipeline, "SELECT count() FROM {db}.t FINAL WHERE id = 13", "1");
+    pipeline.pg("BEGIN; INSERT INTO t (id, strict) VALUES (14, 1); ALTER TABLE t ADD COLUMN late timestamptz NOT NULL DEFAULT '2020-02-02 02:02:02.5+00', ADD COLUMN money_ numeric(8,2) NOT NULL DEFAULT 1.50;
+         INSERT INTO t (id, strict) VALUES (15, 1); ALTER TABLE t ADD COLUMN tags text[] DEFAULT '{x,NULL}', ADD COLUMN \"odd \"\"name`\" text DEFAULT 'it''s \\ odd';
+         UPDATE t SET v = 'changed' WHERE id IN (1, 14); ROLLBACK");
+    pipeline.pg("BEGIN; INSERT INTO t (id, strict) VALUES (14, 1); ALTER TABLE t ADD COLUMN late timestamptz NOT NULL DEFAULT '2020-02-02 02:02:02.5+00', ADD COLUMN money_ numeric(8,2) NOT NULL DEFAULT 1.50;
+         INSERT INTO t (id, strict) VALUES (15, 1); ALTER TABLE t ADD COLUMN tags text[] DEFAULT '{x,NULL}', ADD COLUMN \"odd \"\"name`\" text DEFAULT 'it''s \\ odd';
+         UPDATE t SET v = 'changed' WHERE id IN (1, 14); COMMIT");
+    eventually(&pipeline, "SELECT count() FROM {db}.t FINAL WHERE v = 'changed'", "2");
+    stop(running);
+    pipeline.equal();
+    assert_eq!(
+        pipeline.ch("SELECT uniq(late, money_, tags, `odd \"name\\``), any(money_), any(tags) FROM {db}.t FINAL"),
+        "1\t1.5\t['x',NULL]"
+    );
+    // A column that goes is kept, and empty from then on; one that may be NULL now gets room for it; a wider type takes its place.
+    let running = live(&pipeline);
+    pipeline.pg("ALTER TABLE t DROP COLUMN gone, DROP COLUMN gone_too; INSERT INTO t (id, strict) VALUES (20, 1);
+         ALTER TABLE t ALTER strict DROP NOT NULL; INSERT INTO t (id) VALUES (21); UPDATE t SET v = 'x' WHERE id = 2;
+         ALTER TABLE t ALTER narrow TYPE bigint; INSERT INTO t (id, narrow) VALUES (22, 5000000000); ALTER TABLE t ALTER small TYPE int[]; INSERT INTO t (id, small) VALUES (23, '{70000}')");
+    eventually(&pipeline, "SELECT count() FROM {db}.t FINAL WHERE id = 23", "1");
+    stop(running);
+    pipeline.equal();
+    assert_eq!(
+        pipeline
+            .ch("SELECT id, gone, gone_too, strict, narrow FROM {db}.t FINAL WHERE id IN (10, 20, 21, 22) ORDER BY id"),
+        "10\tg\t5\t10\t10\n20\t\\N\t\\N\t1\t\\N\n21\t\\N\t\\N\t\\N\t\\N\n22\t\\N\t\\N\t\\N\t5000000000"
+    );
+    // The whole of it once more, with rows of every older form.
+    pipeline.replay(&mark);
+    pipeline.verify();
+}
+
+#[test]
+fn tables_join_and_leave() {
+    let pipeline = Pipeline::new(
+        "tables_join_and_leave",
+        "CREATE SCHEMA \"Odd Schema\"; CREATE TABLE first (id int PRIMARY KEY, v text, secret text NOT NULL);
+         INSERT INTO first SELECT i, 'v', 's' FROM generate_series(1, 10) i;
+         CREATE TABLE keyless (v int); INSERT INTO keyless VALUES (1), (1);
+         CREATE TABLE log (v int); INSERT INTO log VALUES (1), (1);
+         CREATE TABLE filtered (id int, region text, v text, PRIMARY KEY (id, region)); INSERT INTO filtered SELECT i, (ARRAY['EU', 'US'])[i % 2 + 1], 'v' FROM generate_series(1, 10) i;
+         CREATE TABLE sorted (id int PRIMARY KEY, kind text NOT NULL, v text); ALTER TABLE sorted REPLICA IDENTITY FULL; INSERT INTO sorted SELECT i, 'k' || i % 3, 'v' FROM generate_series(1, 10) i;
+         CREATE TABLE \"Odd Schema\".\"q\"\"uote.d`t\\able\" (\"select\" int PRIMARY KEY, \"a\"\"b`c\\d\" text, \"Ünï ✓\" int, \"{x:Int8}\" int, \"?\" int);
+         INSERT INTO \"Odd Schema\".\"q\"\"uote.d`t\\able\" VALUES (1, 'x', 1, 2, 3), (2, 'y', 1, 2, 3);",
+        "tables:
+  - source: public.*
+  - source: 'Odd Schema.*'
+  - source: public.first
+    columns: {secret: {exclude: true}}
+  - source: public.log
+    keyless: insert_only
+  - source: public.filtered
+    where: region = 'EU'
+  - source: public.sorted
+    order_by: [kind, id]
+",
+    );
+    let outcome = pipeline.sync();
+    assert!(outcome.stderr.contains("table public.keyless is left out"), "{outcome}");
+    assert_eq!(
+        pipeline.ch("SELECT count() FROM {db}.filtered FINAL") + &pipeline.ch("SELECT count() FROM {db}.log FINAL"),
+        "52"
+    );
+    pipeline.pg(&format!("INSERT INTO first VALUES (11, 'n', 's'); UPDATE first SET secret = 't' WHERE id = 1; UPDATE first SET secret = {} WHERE id = 2; UPDATE first SET v = 'w' WHERE id = 2;
+         INSERT INTO keyless VALUES (2); UPDATE keyless SET v = 3; DELETE FROM keyless WHERE v = 3;
+         INSERT INTO log VALUES (1), (2);
+         UPDATE filtered SET v = 'w'; UPDATE filtered SET region = 'EU' WHERE id = 1; UPDATE filtered SET region = 'US' WHERE id = 2; DELETE FROM filtered WHERE id IN (3, 4); INSERT INTO filtered VALUES (20, 'EU', 'n'), (21, 'US', 'n');
+         UPDATE sorted SET kind = 'moved' WHERE id < 4; UPDATE sorted SET v = {} WHERE id = 5; UPDATE sorted SET kind = 'long' WHERE id = 5; UPDATE sorted SET id = 50 WHERE id = 5; DELETE FROM sorted WHERE id = 6;
+         UPDATE \"Odd Schema\".\"q\"\"uote.d`t\\able\" SET \"a\"\"b`c\\d\" = {}; UPDATE \"Odd Schema\".\"q\"\"uote.d`t\\able\" SET \"?\" = 9; UPDATE \"Odd Schema\".\"q\"\"uote.d`t\\able\" SET \"select\" = 7 WHERE \"select\" = 1",
+        long("s"), long("v"), long("q")));
+    pipeline.equal();
+    assert_eq!(pipeline.ch("SELECT groupArray(v) FROM (SELECT v FROM {db}.log FINAL ORDER BY v)"), "[1,1,1,2]");
+    assert_eq!(
+        pipeline.ch("SELECT count() FROM system.columns WHERE database = currentDatabase() AND name = 'secret'"),
+        "0"
+    );
+    // A table that comes is copied at the next start, also where it changes at the same time.
+    pipeline.pg("CREATE TABLE joined (id int PRIMARY KEY, v text); INSERT INTO joined SELECT i, 'before' FROM generate_series(1, 100) i; UPDATE first SET v = 'same time'");
+    let outcome = pipeline.sync();
+    assert!(outcome.stderr.contains("joined is new"), "{outcome}");
+    pipeline.verify();
+    pipeline.pg("UPDATE joined SET v = 'after' WHERE id < 50; DELETE FROM joined WHERE id > 90; DELETE FROM \"Odd Schema\".\"q\"\"uote.d`t\\able\"; DROP SCHEMA \"Odd Schema\" CASCADE; UPDATE first SET v = 'without'");
+    pipeline.equal();
+    // A key-less table that gets a key joins as well.
+    pipeline.pg("ALTER TABLE keyless ADD COLUMN id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY; INSERT INTO keyless (v) VALUES (7)");
+    pipeline.equal();
+    // Publishing the inserts alone leaves the application its other writes.
+    pipeline.pg("UPDATE keyless SET v = v + 1; UPDATE log SET v = 1 WHERE v = 1");
+    pipeline.equal();
+}
+
+#[test]
+fn a_table_that_cannot_be_carried_is_parked_alone() {
+    let pipeline = Pipeline::new(
+        "parked_alone",
+        "CREATE TABLE good (id int PRIMARY KEY, v text); CREATE TABLE bad (id int PRIMARY KEY, v int[]); CREATE TABLE copied (id int PRIMARY KEY, v int[]);
+         INSERT INTO bad VALUES (1, '{1}'); INSERT INTO copied VALUES (1, '{{1},{2}}'); INSERT INTO good VALUES (1, 'x')",
+        "",
+    );
+    let outcome = pipeline.try_sync();
+    assert_eq!(outcome.status, Some(7), "{outcome}");
+    assert!(outcome.stderr.contains("copied") && !outcome.stderr.contains("parked: bad"), "{outcome}");
+    pipeline.pg("INSERT INTO good VALUES (2, 'y'); INSERT INTO bad VALUES (2, '{{1,2},{3,4}}'); INSERT INTO good VALUES (3, 'z'); INSERT INTO bad VALUES (3, '{5}')");
+    let outcome = pipeline.try_sync();
+    assert_eq!(outcome.status, Some(7), "{outcome}");
+    assert_eq!(pipeline.ch("SELECT groupArray(id) FROM (SELECT id FROM {db}.good FINAL ORDER BY id)"), "[1,2,3]");
+    // It stays so at the next start, also where the relation is told anew.
+    pipeline.pg("ALTER TABLE bad ADD COLUMN more int DEFAULT 1; INSERT INTO bad VALUES (4, '{6}'); INSERT INTO good VALUES (4, 'z')");
+    let outcome = pipeline.try_sync();
+    assert_eq!(outcome.status, Some(7), "{outcome}");
+    assert_eq!(pipeline.ch("SELECT count() FROM {db}.good FINAL"), "4");
+    let status = pipeline.stage.pipectl(&["status"]);
+    assert!(status.stdout.contains("parked") && status.stdout.contains("more than one dimension"), "{status}");
+    // While the value is there, no copy can be made; once it is gone, the table comes back.
+    let outcome = pipeline.stage.pipectl(&["resync", "public.bad"]);
+    assert_eq!(outcome.status, Some(7), "{outcome}");
+    pipeline.pg("UPDATE bad SET v = '{9}' WHERE id = 2; UPDATE copied SET v = '{1}'");
+    let outcome = pipeline.stage.pipectl(&["resync", "public.bad", "public.copied"]);
+    assert_eq!(outcome.status, Some(0), "{outcome}");
+    pipeline.pg("UPDATE bad SET v = '{10}' WHERE id = 1; DELETE FROM bad WHERE id = 3");
+    pipeline.equal();
+}
