@@ -1,6 +1,6 @@
 //! The README and the pages of `docs/` against the binary and the files: what they name exists, and what exists they name.
 
-use crate::support::{Directory, Invocation};
+use crate::support::{Directory, Invocation, Stage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -119,6 +119,20 @@ fn every_verb_and_its_options_are_in_the_readme() {
         );
     }
     assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+#[test]
+fn the_configuration_of_the_readme_is_taken() {
+    let readme = read("README.md");
+    let (_, rest) = readme.split_once("```yaml\n").expect("a configuration");
+    let (yaml, _) = rest.split_once("```").expect("its end");
+    let stage = Stage::new("docs_readme");
+    stage.directory.write("clickhouse_config.yml", yaml);
+    let seeded = stage.pipectl(&["seed", "--create", "--yes"]);
+    assert_eq!(seeded.status, Some(0), "{seeded}");
+    let planned = stage.pipectl(&["create-tables", "--dry-run"]);
+    assert_eq!(planned.status, Some(0), "{planned}");
+    assert!(planned.stdout.contains("`shop`.`orders_current`"), "{planned}");
 }
 
 /// Targets of Markdown links, with the page they stand in.
