@@ -10,6 +10,7 @@ use crate::server::postgres::{Connection, server_error};
 use std::time::Instant;
 
 const LAST_KEYS: &str = include_str!("../../../sql/postgres/shop/last_keys.sql");
+const ANALYZE: &str = include_str!("../../../sql/postgres/shop/analyze.sql");
 const RESERVE_KEYS: &str = include_str!("../../../sql/postgres/shop/reserve_keys.sql");
 
 /// What to fill the shop with.
@@ -53,6 +54,7 @@ pub async fn fill(
         }
     };
     load(connection, generate, written).await?;
+    connection.batch_execute(ANALYZE).await.map_err(|error| server_error("could not analyze the demo shop", error))?;
     Ok(done)
 }
 
