@@ -12,13 +12,14 @@ use crate::change::{Lsn, Position, Version};
 use crate::checkpoint::{PipelineRecord, State, StateStore, TablePhase, TableRecord};
 use crate::config::{PostgresSettings, Settings};
 use crate::error::{Error, Kind, Result};
+use crate::flow::CheckpointStore;
 use crate::server::clickhouse::Server;
 use crate::sink::clickhouse::{ClickHouseSink, TablePlan, ddl};
 use crate::source::postgres::{
     CopySession, CreatedSlot, HeapRange, ReplicationServer, Waiting, create_slot, identify, plan_ranges, slot_state,
 };
 use crate::sync::Progress;
-use crate::tables::{apply, gather, plan};
+use crate::tables::{Plan, apply, gather, plan};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -58,13 +59,13 @@ impl Preparation<'_> {
         let postgres = self.settings.postgres.as_ref().ok_or_else(no_postgres)?;
         let lock = PipelineLock::take(postgres).await?;
         let identity = identify(postgres).await?;
-        let (plans, ranges) = self.make_tables(&lock).await?;
         let mut store = StateStore::new(
             self.server.clone(),
             &self.settings.clickhouse.database,
             &self.settings.pipeline,
             &postgres.slot,
         );
+        let (plans, ranges) = self.make_tables(&lock, &mut store).await?;
         store.create().await?;
         let mut state = store.load().await?;
         let slot = slot_state(lock.client(), &postgres.slot).await?;
@@ -80,6 +81,10 @@ impl Preparation<'_> {
             publication::ensure(lock.client(), self.settings, &postgres.publication, &plans, (owned, self.progress))
                 .await?;
         if publications.is_empty() {
+            if state.tables.values().any(|record| record.phase == TablePhase::Parked) {
+                return Err(Error::new(Kind::Value, "every table is parked")
+                    .hint("`pipectl status` tells why; `pipectl resync` copies them again"));
+            }
             return Err(Error::new(Kind::Config, "no table takes part")
                 .hint("`tables:` in the configuration matches none that can be replicated; `pipectl create-tables --dry-run` says why"));
         }
@@ -97,10 +102,11 @@ impl Preparation<'_> {
         Ok(Prepared { lock, store, state, publications, from })
     }
 
-    async fn make_tables(&self, lock: &PipelineLock) -> Result<(Vec<TablePlan>, Ranges)> {
+    async fn make_tables(&self, lock: &PipelineLock, store: &mut StateStore) -> Result<(Vec<TablePlan>, Ranges)> {
         let settings = Settings { statements: Vec::new(), ..self.settings.clone() };
         let facts = gather(&settings, Some(lock.client()), self.server).await?;
-        let planned = plan(&settings, &facts);
+        let mut planned = plan(&settings, &facts);
+        park_refused(&mut planned, store).await?;
         for warning in &planned.warnings {
             self.progress.note(format!("warning: {warning}"));
         }
@@ -326,6 +332,28 @@ impl Preparation<'_> {
             self.progress.table(&record.target, |table| table.parked = Some(reason.clone()));
         }
     }
+}
+
+/// A table of the pipeline that was changed into one which the destination's cannot be altered to is left behind; the others go on.
+async fn park_refused(planned: &mut Plan, store: &mut StateStore) -> Result<()> {
+    if planned.refusals.is_empty() {
+        return Ok(());
+    }
+    let state = store.load().await?;
+    let since = state.checkpoint.map(|record| record.position().end).unwrap_or_default();
+    let mut others = Vec::new();
+    for refusal in std::mem::take(&mut planned.refusals) {
+        match state.tables.iter().find(|(_, record)| record.source == refusal.table) {
+            Some((relation, record)) if refusal.error.kind() == Kind::Destination => {
+                if record.phase != TablePhase::Parked {
+                    store.park(*relation, &refusal.reason(), Version::new(since, Lsn::ZERO)).await?;
+                }
+            }
+            _ => others.push(refusal),
+        }
+    }
+    planned.refusals = others;
+    Ok(())
 }
 
 /// Ranges with their numbers.

@@ -165,3 +165,31 @@ fn a_table_that_cannot_be_carried_is_parked_alone() {
     pipeline.pg("UPDATE bad SET v = '{10}' WHERE id = 1; DELETE FROM bad WHERE id = 3");
     pipeline.equal();
 }
+
+#[test]
+fn a_changed_key_parks_its_table_alone() {
+    let pipeline = Pipeline::new(
+        "changed_key",
+        "CREATE TABLE good (id int PRIMARY KEY, v text); CREATE TABLE live (id int PRIMARY KEY, v text); CREATE TABLE later (id int PRIMARY KEY, v text);
+         INSERT INTO live SELECT i, 'x' FROM generate_series(1, 5) i; INSERT INTO later SELECT i, 'x' FROM generate_series(1, 5) i",
+        "",
+    );
+    pipeline.sync();
+    let running = live(&pipeline);
+    pipeline.pg("ALTER TABLE live ALTER id TYPE bigint; INSERT INTO live VALUES (6000000000, 'y'); INSERT INTO good VALUES (1, 'x')");
+    eventually(&pipeline, "SELECT count() FROM {db}.good FINAL", "1");
+    stop(running);
+    // While nothing runs, another one changes: both stay behind, and a start is no reason to stop the others.
+    pipeline.pg("ALTER TABLE later DROP CONSTRAINT later_pkey, ADD PRIMARY KEY (id, v); INSERT INTO later VALUES (1, 'y'); INSERT INTO good VALUES (2, 'x')");
+    for _ in 0..2 {
+        let outcome = pipeline.try_sync();
+        assert_eq!(outcome.status, Some(7), "{outcome}");
+        assert!(outcome.stderr.contains("later") && outcome.stderr.contains("live"), "{outcome}");
+    }
+    assert_eq!(pipeline.ch("SELECT count() FROM {db}.good FINAL"), "2");
+    let outcome = pipeline.stage.pipectl(&["resync", "live", "later"]);
+    assert_eq!(outcome.status, Some(0), "{outcome}");
+    pipeline.pg("UPDATE live SET v = 'z' WHERE id = 6000000000; DELETE FROM later WHERE v = 'x'");
+    pipeline.equal();
+    assert_eq!(pipeline.ch("SELECT v FROM {db}.live FINAL WHERE id = 6000000000"), "z");
+}
