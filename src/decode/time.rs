@@ -31,7 +31,8 @@ pub fn date_binary(bytes: &[u8]) -> Result<Option<i64>, Malformed> {
     Ok((days != i32::MIN && days != i32::MAX).then(|| i64::from(days) + EPOCH_DAYS))
 }
 
-/// Microseconds since 1970-01-01 UTC of a timestamp's text, with or without an offset; `None` for the infinities.
+/// Microseconds since 1970-01-01 UTC of a timestamp's text, with or without an offset; `None` for the infinities and for what lies
+/// past 64 bits there.
 ///
 /// # Errors
 /// [`Malformed`] where it is not a timestamp.
@@ -44,11 +45,11 @@ pub fn timestamp_text(text: &[u8]) -> Result<Option<i64>, Malformed> {
     let [b' ' | b'T', rest @ ..] = rest else { return Err(Malformed("a time of day")) };
     let (micros, rest) = time_of_day(rest)?;
     let offset = offset_seconds(rest)?;
-    days.checked_mul(MICROS_PER_DAY)
+    // Postgres counts from 2000, so that its last years lie past 64 bits here.
+    Ok(days
+        .checked_mul(MICROS_PER_DAY)
         .and_then(|total| total.checked_add(micros))
-        .and_then(|total| total.checked_sub(offset * 1_000_000))
-        .map(Some)
-        .ok_or(Malformed("a timestamp of 64 bits"))
+        .and_then(|total| total.checked_sub(offset * 1_000_000)))
 }
 
 /// Microseconds since 1970-01-01 UTC of a timestamp's binary form; `None` for the infinities and for what lies past 64 bits there.
@@ -164,6 +165,13 @@ mod tests {
         for bad in ["", "1970", "1970-13-01", "1970-01-01x", "-1-1-1"] {
             assert!(date_text(bad.as_bytes()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_last_years_of_postgres_lie_past_64_bits() {
+        assert_eq!(timestamp_text(b"294276-12-31 23:59:59.999999+00"), Ok(None));
+        assert_eq!(timestamp_text(b"294247-01-10 04:00:54.775807"), Ok(Some(i64::MAX)));
+        assert_eq!(timestamp_binary(&(i64::MAX - 1).to_be_bytes()), Ok(None));
     }
 
     #[test]

@@ -27,5 +27,6 @@ mod sync_changes;
 mod sync_failpoints;
 mod sync_schema;
 mod sync_toast;
+mod sync_types;
 mod tables;
 mod verify;
