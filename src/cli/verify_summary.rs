@@ -64,6 +64,9 @@ fn remarks(text: &mut String, found: &TableReport) {
     if let Some(problem) = &found.problem {
         writeln!(text, "{name}: {problem}").ok();
     }
+    if let Some(reason) = &found.reason {
+        writeln!(text, "{name}: {reason}").ok();
+    }
     for (column, why) in &found.not_compared {
         writeln!(text, "{name}: column \"{column}\" was not compared: {why}").ok();
     }

@@ -28,6 +28,7 @@ pub use compared::Table;
 pub use report::{ColumnReport, Fault, Report, RowReport, TableReport, Values};
 pub use select::{Selected, select};
 
+use crate::checkpoint::StateStore;
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::server::{clickhouse, postgres};
@@ -106,6 +107,7 @@ pub async fn verify(
     let server = clickhouse::connect(&settings.clickhouse)?;
     let calendar = prepare::calendar(&server).await?;
     let stored = clickhouse::database(&server, &settings.clickhouse.database).await?;
+    let state = StateStore::new(server.clone(), &settings.clickhouse.database, &settings.pipeline, &postgres.slot);
     let control = postgres::connect(postgres).await?;
     let snapshot = Snapshot::take(postgres, settings.sync.snapshot_parallel).await?;
     let fence = snapshot.fence.to_string();
@@ -116,6 +118,7 @@ pub async fn verify(
         progress,
         server,
         stored,
+        state,
         control,
         calendar,
         snapshot,

@@ -32,6 +32,9 @@ pub struct TableReport {
     /// Why the table could not be compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// Why sync has not brought the table up to date, where that is known and the sides differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Rows at the source.
     pub rows: u64,
     /// Of these, those whose every value is equal.

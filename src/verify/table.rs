@@ -10,6 +10,7 @@ use super::prepare::Stored;
 use super::report::TableReport;
 use super::{Event, Options, Progress, clickhouse_text::ClickHouseText, details, hex, sample_bound};
 use crate::change::Lsn;
+use crate::checkpoint::{StateStore, TablePhase};
 use crate::config::Settings;
 use crate::error::Result;
 use crate::server::clickhouse::{Server, StoredDatabase};
@@ -32,6 +33,8 @@ pub(super) struct Comparison<'a> {
     pub(super) progress: Progress<'a>,
     pub(super) server: Server,
     pub(super) stored: StoredDatabase,
+    /// What sync has written down of its tables.
+    pub(super) state: StateStore,
     /// A session outside the snapshot.
     pub(super) control: Connection,
     pub(super) calendar: Calendar,
@@ -105,6 +108,9 @@ impl Comparison<'_> {
         report.equal = report.rows.saturating_sub(found.missing + found.different);
         (report.missing, report.extra, report.different) = (found.missing, found.extra, found.different);
         report.unsettled = unsettled;
+        if !report.is_equal(false) {
+            report.reason = self.reason(table.plan.schema.relid).await?;
+        }
         let named = found.rows.get(..self.options.limit.min(found.rows.len())).unwrap_or_default();
         report.differences = details::describe(
             self.snapshot.session()?,
@@ -115,6 +121,20 @@ impl Comparison<'_> {
         )
         .await?;
         Ok(report)
+    }
+
+    /// Why sync may not have brought a table up to date: read now, since a table is parked before its fence is passed.
+    async fn reason(&mut self, relid: u32) -> Result<Option<String>> {
+        let state = self.state.load().await?;
+        let Some(record) = state.tables.get(&relid) else { return Ok(None) };
+        Ok(match record.phase {
+            TablePhase::Ready => None,
+            TablePhase::Copying => Some("its copy is not finished".to_owned()),
+            TablePhase::Parked => {
+                let why = record.reason.as_deref().unwrap_or("the reason is not known");
+                Some(format!("it is parked: {why}"))
+            }
+        })
     }
 
     fn texts<'b>(

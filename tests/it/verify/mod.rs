@@ -2,6 +2,7 @@
 
 mod command;
 mod live;
+mod pipeline;
 mod types;
 
 use crate::support::{Postgres, Stage, run};
