@@ -111,7 +111,7 @@ impl<T: Tables> Stream<T> {
                 return Ok(Ended::CaughtUp);
             }
             let full = self.is_full();
-            if full && self.in_flight == 0 {
+            if self.in_flight == 0 && (full || self.is_waited_for()) {
                 self.seal().await?;
                 continue;
             }
@@ -143,6 +143,12 @@ impl<T: Tables> Stream<T> {
 
     fn is_full(&self) -> bool {
         self.intake.largest() >= self.options.batch_rows || self.intake.bytes() >= self.options.batch_bytes
+    }
+
+    /// Whether what was taken in reaches the wanted position: then nothing is gained by waiting for more.
+    fn is_waited_for(&self) -> bool {
+        let position = self.intake.position().unwrap_or(self.confirmed);
+        self.options.until.is_some_and(|until| position.end >= until)
     }
 
     fn reached(&self) -> bool {
