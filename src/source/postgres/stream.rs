@@ -2,6 +2,9 @@
 //!
 //! Protocol version 1 of `pgoutput`: only committed transactions, in commit order; the server keeps what does not fit its memory on its own disk. The status
 //! that Postgres asks for at least every `wal_sender_timeout` is sent by a task of its own, also while ClickHouse takes its time.
+//!
+//! Postgres sends every row by itself, and a reader that waits for it is woken for every one: two switches of threads a row cost more than decoding it.
+//! So the socket has a thread of its own, which takes a nap whenever it has read all there is: after it, rows lie there in heaps.
 
 use crate::change::{Lsn, Position};
 use crate::config::PostgresSettings;
@@ -10,15 +13,28 @@ use crate::flow::{Event, Source};
 use crate::server::postgres::replication_config;
 use pgwire_replication::{FeedbackObserver, PgWireError, ReplicationClient, ReplicationEvent};
 use std::time::Duration;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
 
 /// Messages that wait between the socket and the decoder. Few, since each may be a row of megabytes.
 const WAITING_MESSAGES: usize = 512;
-const STATUS_INTERVAL: Duration = Duration::from_millis(500);
+/// How soon an acknowledgement is sent at most; also what the end of a sync waits for.
+const STATUS_INTERVAL: Duration = Duration::from_millis(100);
+/// How often the server hears from an idle session.
+const WAKEUP_INTERVAL: Duration = Duration::from_millis(500);
 const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the reading thread sleeps before it waits for more: what a change is late by at most.
+const NAP: Duration = Duration::from_millis(1);
+
+/// How long a session has to say good-bye, so that its slot is free for the next one.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A running stream.
 pub struct PostgresStream {
     client: ReplicationClient,
+    /// The thread that reads ends when this is dropped.
+    _reader: oneshot::Sender<()>,
     xid: u32,
 }
 
@@ -40,19 +56,37 @@ impl PostgresStream {
             .with_start_lsn(pgwire_replication::Lsn::from_u64(from.0))
             .with_buffer_size(WAITING_MESSAGES)
             .with_status_interval(STATUS_INTERVAL)
-            .with_wakeup_interval(STATUS_INTERVAL)
+            .with_wakeup_interval(WAKEUP_INTERVAL)
             // The client only keeps account of what it has not reported yet where somebody observes it.
             .with_feedback_observer(FeedbackObserver::new(|_| {}));
         let tried = || format!("could not start replication from slot \"{}\"", settings.slot);
-        let mut client =
-            ReplicationClient::connect(config).await.map_err(|error| stream_error(&tried(), settings, &error))?;
+        let (reader, end) = reading_thread()
+            .map_err(|error| Error::new(Kind::Unexpected, "could not start the thread that reads").because(error))?;
+        let mut client = reader
+            .spawn(ReplicationClient::connect(config))
+            .await
+            .map_err(|error| Error::new(Kind::Unexpected, "the thread that reads ended early").because(error))?
+            .map_err(|error| stream_error(&tried(), settings, &error))?;
         client.wait_started().await.map_err(|error| stream_error(&tried(), settings, &error))?;
-        Ok(Self { client, xid: 0 })
+        Ok(Self { client, _reader: end, xid: 0 })
     }
 }
 
 /// The content of the message that `verify` writes to wait for.
 const FENCE: &[u8] = b"fence";
+
+/// A runtime on a thread of its own, which lives as long as the sender does.
+fn reading_thread() -> std::io::Result<(Handle, oneshot::Sender<()>)> {
+    let runtime = Builder::new_current_thread().enable_all().on_thread_park(|| std::thread::sleep(NAP)).build()?;
+    let (handle, (end, ended)) = (runtime.handle().clone(), oneshot::channel());
+    let live = async move {
+        // Nothing is ever sent: an error says that the sender is gone.
+        ended.await.ok();
+        tokio::time::sleep(FAREWELL).await;
+    };
+    std::thread::Builder::new().name("reader".to_owned()).spawn(move || runtime.block_on(live))?;
+    Ok((handle, end))
+}
 
 impl Source for PostgresStream {
     async fn next(&mut self) -> Result<Event> {
