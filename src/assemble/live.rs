@@ -5,6 +5,7 @@
 
 use super::copies::no_postgres;
 use super::layout::layout;
+use super::renamed::follow;
 use crate::batch::{ColumnType, Layout, RowMap, ValueType};
 use crate::change::TableSchema;
 use crate::checkpoint::{State, StateStore, TablePhase};
@@ -70,8 +71,9 @@ impl LiveTables {
 
     /// What a plan of this table alone rests on: the entry that holds for it, and what the destination has.
     async fn facts(&self, schema: TableSchema) -> Result<(Settings, Facts)> {
-        let rule = self.settings.rule_for(&schema.name).cloned();
-        let settings = Settings { tables: rule.into_iter().collect(), ..self.settings.clone() };
+        let followed = follow(&self.settings, &self.state, std::slice::from_ref(&schema));
+        let rule = followed.rule_for(&schema.name).cloned();
+        let settings = Settings { tables: rule.into_iter().collect(), ..followed };
         let stored = database(&self.server, &settings.clickhouse.database).await?;
         let ranges = ranges(&self.server).await?;
         Ok((

@@ -7,6 +7,7 @@ mod lock;
 mod prepare;
 mod publication;
 mod remove;
+mod renamed;
 mod resync;
 mod room;
 mod slots;

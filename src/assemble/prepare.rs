@@ -5,6 +5,7 @@
 use super::copies::{Copies, CopyJob, no_postgres};
 use super::layout::layout;
 use super::lock::PipelineLock;
+use super::renamed::follow;
 use super::slots::{Start, decide};
 use super::{SyncOptions, publication};
 use crate::batch::Ranges;
@@ -105,6 +106,8 @@ impl Preparation<'_> {
     async fn make_tables(&self, lock: &PipelineLock, store: &mut StateStore) -> Result<(Vec<TablePlan>, Ranges)> {
         let settings = Settings { statements: Vec::new(), ..self.settings.clone() };
         let facts = gather(&settings, Some(lock.client()), self.server).await?;
+        let state = store.load().await?;
+        let settings = follow(&settings, &state, facts.source.as_deref().unwrap_or_default());
         let mut planned = plan(&settings, &facts);
         park_refused(&mut planned, store).await?;
         for warning in &planned.warnings {

@@ -25,6 +25,7 @@ mod support;
 mod sync_changes;
 #[cfg(feature = "failpoints")]
 mod sync_failpoints;
+mod sync_renamed;
 mod sync_schema;
 mod sync_toast;
 mod sync_types;

@@ -1,0 +1,85 @@
+//! Tables that were renamed at the source: known by their id, they go on into the table they went into before.
+
+use crate::change::{TableName, TableSchema};
+use crate::checkpoint::State;
+use crate::config::Settings;
+
+/// The settings with an entry for each table that has another name by now: the old name's entry, with its place at the destination.
+pub(super) fn follow(settings: &Settings, state: &State, schemas: &[TableSchema]) -> Settings {
+    let mut settings = settings.clone();
+    for schema in schemas {
+        let name = schema.name.to_string();
+        let Some(record) = state.tables.get(&schema.relid).filter(|record| record.source != name) else { continue };
+        let old = record.source.split_once('.').map(|(schema, name)| TableName::new(schema, name));
+        let rule = old.as_ref().and_then(|old| settings.rule_for(old)).or_else(|| settings.rule_for(&schema.name));
+        let Some(mut rule) = rule.cloned() else { continue };
+        settings.tables.retain(|other| other.source != record.source);
+        rule.source = name;
+        rule.exclude.clear();
+        rule.target = Some(record.target.clone());
+        settings.tables.push(rule);
+    }
+    settings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::ReplicaIdentity;
+    use crate::checkpoint::{TablePhase, TableRecord};
+    use crate::config::{ClickHouseSettings, Secret, SyncSettings, TableRule};
+
+    fn settings() -> Settings {
+        let clickhouse = ClickHouseSettings {
+            host: "localhost".into(),
+            port: 8123,
+            secure: false,
+            user: "default".into(),
+            password: Secret::default(),
+            database: "d".into(),
+            cluster: None,
+            ca_file: None,
+            version_column: "_version".into(),
+            deleted_column: "_deleted".into(),
+            password_in_file: false,
+        };
+        Settings {
+            pipeline: "p".into(),
+            postgres: None,
+            clickhouse,
+            kafka: None,
+            tables: vec![TableRule::new("public.*")],
+            statements: Vec::new(),
+            sync: SyncSettings::default(),
+        }
+    }
+
+    #[test]
+    fn a_renamed_table_keeps_its_place() {
+        let schema = TableSchema {
+            relid: 7,
+            name: TableName::new("public", "new"),
+            columns: Vec::new(),
+            key: Vec::new(),
+            identity: ReplicaIdentity::Default,
+            partitioned: false,
+            unlogged: false,
+            estimated_rows: 0,
+            bytes: 0,
+        };
+        let record = TableRecord {
+            source: "public.old".into(),
+            target: "old".into(),
+            phase: TablePhase::Ready,
+            ..TableRecord::default()
+        };
+        let mut state = State::default();
+        state.tables.insert(7, record);
+        let followed = follow(&settings(), &state, std::slice::from_ref(&schema));
+        let rule = followed.rule_for(&schema.name).unwrap();
+        assert_eq!(rule.target_of(&schema.name), "old");
+        let mut other = schema;
+        other.relid = 8;
+        assert_eq!(follow(&settings(), &state, &[other]), settings());
+    }
+}
