@@ -18,8 +18,8 @@ use std::sync::atomic::Ordering;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
-/// Buffers that a reader holds at once: one that fills, one that is sent, its compressed frames.
-const BUFFERS_A_READER: usize = 3;
+/// Buffers that a reader holds at once: one that fills and one that is sent, each with as much again that growing leaves free, and the compressed frames.
+const BUFFERS_A_READER: usize = 5;
 /// Rows of one insert at most: more would be cut into several parts by the server.
 const MOST_ROWS: usize = 1_000_000;
 
