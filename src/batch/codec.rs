@@ -123,8 +123,14 @@ impl Codec {
                 data.extend_from_slice(&value.to_le_bytes());
             }
             Self::Float32 => data.extend_from_slice(&number::float::<f32>(bytes)?.to_le_bytes()),
-            Self::Float64 | Self::Float64FromText => {
-                data.extend_from_slice(&number::float::<f64>(bytes)?.to_le_bytes());
+            Self::Float64 => data.extend_from_slice(&number::float::<f64>(bytes)?.to_le_bytes()),
+            Self::Float64FromText => {
+                let value = number::float::<f64>(bytes)?;
+                // A numeric past the largest float reads as an infinity, which it is not.
+                if value.is_infinite() && bytes.last().is_some_and(u8::is_ascii_digit) {
+                    return Ok(Stored::OutOfRange);
+                }
+                data.extend_from_slice(&value.to_le_bytes());
             }
             Self::Decimal { precision, scale, width } => {
                 return Ok(push_limbs(number::decimal_text(bytes, precision, scale)?, width, data));
@@ -340,5 +346,15 @@ mod tests {
         let mut data = Vec::new();
         codec.text(b"1969-12-31 23:59:59.999999", &mut data).unwrap();
         assert_eq!(data, (-1i64).to_le_bytes());
+    }
+
+    #[test]
+    fn a_numeric_past_the_largest_float_is_out_of_range() {
+        let codec = codec(&SourceType::NumericUnbounded, &ValueType::Float64);
+        let mut data = Vec::new();
+        let huge = format!("1{}", "0".repeat(400));
+        assert_eq!(codec.text(huge.as_bytes(), &mut data), Ok(Stored::OutOfRange));
+        assert_eq!(codec.text(b"-Infinity", &mut data), Ok(Stored::Value));
+        assert_eq!(data, f64::NEG_INFINITY.to_le_bytes());
     }
 }

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::server::clickhouse;
 use crate::source::postgres::{ReplicationServer, identify};
 
-const ANEW: &str = "`pipectl drop --tables` and a new `sync` copy everything again";
+const ANEW: &str = "`pipectl resync --all` makes a new slot and copies everything again";
 
 /// Makes the checks. What is stored is read after the slot and before the end of the log: a running `sync` moves all three on.
 pub(super) async fn check(settings: &Settings, postgres: &PostgresSettings, source: &Source, findings: &mut Findings) {
