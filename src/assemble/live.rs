@@ -90,7 +90,10 @@ impl LiveTables {
                 None => Adopted::Ignored,
             });
         };
-        self.remember_missing(&mut schema).await?;
+        if let Some(reason) = self.state.tables.get(&relation.id).and_then(|record| record.renamed(&schema)) {
+            return Ok(Adopted::Park(reason));
+        }
+        self.remember(&mut schema).await?;
         let (settings, facts) = self.facts(schema).await?;
         let planned = plan(&settings, &facts);
         if let Err(error) = planned.refused() {
@@ -108,15 +111,14 @@ impl LiveTables {
     }
 
     /// Stores what rows older than the columns answer, before anything rests on it; and puts back what the source has forgotten of it since.
-    async fn remember_missing(&mut self, schema: &mut TableSchema) -> Result<()> {
+    async fn remember(&mut self, schema: &mut TableSchema) -> Result<()> {
         let Some(record) = self.state.tables.get(&schema.relid) else { return Ok(()) };
         let mut record = record.clone();
-        let known = record.missing.len();
-        record.missing.extend(schema.missing_values());
+        let new = record.learn(schema);
         for column in &mut schema.columns {
             column.missing_value = record.missing.get(&column.number).cloned();
         }
-        if record.missing.len() > known {
+        if new {
             // Nothing else is written meanwhile: the stream stands still while a relation is taken in.
             self.store.load().await?;
             self.store.save_table(schema.relid, &record).await?;

@@ -13,7 +13,7 @@ use crate::change::{Lsn, Position, Version};
 use crate::checkpoint::{PipelineRecord, State, StateStore, TablePhase, TableRecord};
 use crate::config::{PostgresSettings, Settings};
 use crate::error::{Error, Kind, Result};
-use crate::flow::CheckpointStore;
+use crate::flow::{CheckpointStore, Sink};
 use crate::server::clickhouse::Server;
 use crate::sink::clickhouse::{ClickHouseSink, TablePlan, ddl};
 use crate::source::postgres::{
@@ -68,6 +68,7 @@ impl Preparation<'_> {
         );
         let (plans, ranges) = self.make_tables(&lock, &mut store).await?;
         store.create().await?;
+        park_renamed(&plans, &mut store).await?;
         let mut state = store.load().await?;
         let slot = slot_state(lock.client(), &postgres.slot).await?;
         let start = decide(&postgres.slot, &state, slot.as_ref(), &identity)?;
@@ -311,12 +312,15 @@ impl Preparation<'_> {
         let tell = |waiting: &[Waiting]| self.waiting(waiting);
         let (version, slot) =
             super::resync::later_snapshot(self.settings, copying.lock, self.options.slot_timeout, &tell).await?;
+        let sink = ClickHouseSink::new(self.server.clone(), &self.settings.clickhouse.database);
         let mut jobs = Vec::new();
         for plan in &new {
             let all = plan_ranges(copying.lock.client(), &plan.schema).await?;
-            jobs.push(self.job(plan, copying.ranges, numbered(all), version));
+            let job = self.job(plan, copying.ranges, numbered(all), version);
+            // What an earlier table of this name left there, or a copy that was broken off, is gone.
+            sink.truncate(&job.layout, Version(version.0 - 1)).await?;
+            jobs.push(job);
         }
-        let sink = ClickHouseSink::new(self.server.clone(), &self.settings.clickhouse.database);
         let about = (self.progress, self.stop);
         let refused = super::resync::copy_all(self.settings, sink, jobs, &slot.snapshot, about).await?;
         for plan in new {
@@ -359,6 +363,19 @@ async fn park_refused(planned: &mut Plan, store: &mut StateStore) -> Result<()> 
     Ok(())
 }
 
+/// Columns that changed their names while nothing ran: the rows that are stored have the values under the old ones.
+async fn park_renamed(plans: &[TablePlan], store: &mut StateStore) -> Result<()> {
+    let state = store.load().await?;
+    let since = state.checkpoint.map(|record| record.position().end).unwrap_or_default();
+    for plan in plans {
+        let record = state.tables.get(&plan.schema.relid).filter(|record| record.phase == TablePhase::Ready);
+        if let Some(reason) = record.and_then(|record| record.renamed(&plan.schema)) {
+            store.park(plan.schema.relid, &reason, Version::new(since, Lsn::ZERO)).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Ranges with their numbers.
 pub(super) fn numbered(ranges: Vec<HeapRange>) -> Vec<(u32, HeapRange)> {
     (0..).zip(ranges).collect()
@@ -380,13 +397,10 @@ fn not_stored(all: Vec<HeapRange>, state: &State, relation: u32) -> Vec<(u32, He
 }
 
 pub(super) fn table_record(plan: &TablePlan, phase: TablePhase) -> TableRecord {
-    TableRecord {
-        source: plan.schema.name.to_string(),
-        target: plan.target.clone(),
-        phase,
-        missing: plan.schema.missing_values(),
-        ..TableRecord::default()
-    }
+    let (source, target) = (plan.schema.name.to_string(), plan.target.clone());
+    let mut record = TableRecord { source, target, phase, ..TableRecord::default() };
+    record.learn(&plan.schema);
+    record
 }
 
 pub(super) async fn drop_slot(lock: &PipelineLock, slot: &str) -> Result<()> {

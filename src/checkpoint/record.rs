@@ -1,6 +1,6 @@
 //! The records of the state, as JSON. Fields are only ever added, with a default, so that an older record reads on.
 
-use crate::change::{Lsn, Position};
+use crate::change::{Lsn, Position, TableSchema};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -118,6 +118,33 @@ pub struct TableRecord {
     /// rows may still be sent once more.
     #[serde(default)]
     pub missing: BTreeMap<i16, String>,
+    /// Its columns' names by `pg_attribute.attnum`, those that were dropped since included.
+    #[serde(default)]
+    pub columns: BTreeMap<i16, String>,
+}
+
+impl TableRecord {
+    /// Notes what the catalog says of the table's columns now. Whether anything was new.
+    pub fn learn(&mut self, schema: &TableSchema) -> bool {
+        let known = (self.missing.len(), self.columns.len());
+        self.missing.extend(schema.missing_values());
+        self.columns.extend(schema.columns.iter().map(|column| (column.number, column.name.clone())));
+        known != (self.missing.len(), self.columns.len())
+    }
+
+    /// Why rows that are stored do not fit the columns that the table has now: a name stands for another column than it did.
+    pub fn renamed(&self, schema: &TableSchema) -> Option<String> {
+        schema.columns.iter().find_map(|column| {
+            let (number, name) = (column.number, &column.name);
+            match self.columns.get(&number) {
+                Some(before) if before != name => Some(format!("column \"{before}\" was renamed to \"{name}\"")),
+                None if self.columns.values().any(|before| before == name) => {
+                    Some(format!("column \"{name}\" was dropped, and is another one now"))
+                }
+                _ => None,
+            }
+        })
+    }
 }
 
 /// A range of a table that is stored.

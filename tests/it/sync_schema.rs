@@ -193,3 +193,33 @@ fn a_changed_key_parks_its_table_alone() {
     pipeline.equal();
     assert_eq!(pipeline.ch("SELECT v FROM {db}.live FINAL WHERE id = 6000000000"), "z");
 }
+
+#[test]
+fn names_that_stand_for_something_else_now() {
+    let pipeline = Pipeline::new(
+        "names_stand_for_else",
+        "CREATE TABLE renamed (id int PRIMARY KEY, v text, w text); CREATE TABLE anew (id int PRIMARY KEY, v text); CREATE TABLE later (id int PRIMARY KEY, v text);
+         CREATE TABLE recreated (id int PRIMARY KEY, v text);
+         INSERT INTO renamed VALUES (1, 'x', 'y'); INSERT INTO anew VALUES (1, 'x'); INSERT INTO later VALUES (1, 'x'); INSERT INTO recreated VALUES (1, 'x'), (2, 'x')",
+        "",
+    );
+    pipeline.sync();
+    let running = live(&pipeline);
+    pipeline.pg("ALTER TABLE renamed RENAME v TO u; INSERT INTO renamed VALUES (2, 'x', 'y');
+         ALTER TABLE anew DROP COLUMN v; ALTER TABLE anew ADD COLUMN v text; INSERT INTO anew VALUES (2, 'x'); INSERT INTO later VALUES (2, 'x')");
+    eventually(&pipeline, "SELECT count() FROM {db}.later FINAL", "2");
+    stop(running);
+    pipeline.pg("ALTER TABLE later RENAME v TO u; DROP TABLE recreated; CREATE TABLE recreated (id int PRIMARY KEY, v text); INSERT INTO recreated VALUES (2, 'new'), (3, 'new')");
+    let outcome = pipeline.try_sync();
+    assert_eq!(outcome.status, Some(7), "{outcome}");
+    let status = pipeline.stage.pipectl(&["status"]);
+    assert!(
+        status.stdout.matches("was renamed").count() == 2 && status.stdout.contains("is another one now"),
+        "{status}"
+    );
+    let outcome = pipeline.stage.pipectl(&["resync", "renamed", "anew", "later"]);
+    assert_eq!(outcome.status, Some(0), "{outcome}");
+    pipeline.pg("UPDATE renamed SET u = 'z' WHERE id = 1; DELETE FROM recreated WHERE id = 3");
+    pipeline.equal();
+    assert_eq!(pipeline.ch("SELECT id, v FROM {db}.recreated FINAL"), "2\tnew");
+}
