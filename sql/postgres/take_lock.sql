@@ -1,5 +1,6 @@
 -- One process at a time works on a pipeline: a lock of the session's, named by the slot. Answers who holds it where it is taken.
 SELECT pg_catalog.pg_try_advisory_lock(1885957219, pg_catalog.hashtext($1)) AS taken,
+       pg_catalog.pg_backend_pid() AS own,
        (SELECT pid FROM pg_catalog.pg_locks
         WHERE locktype = 'advisory' AND classid = 1885957219 AND granted
           AND objid = (pg_catalog.hashtext($1)::bigint & 4294967295)::oid AND pid <> pg_catalog.pg_backend_pid()

@@ -4,6 +4,11 @@ use crate::change::Lsn;
 use crate::config::PostgresSettings;
 use crate::error::{Error, Kind, Result};
 use crate::server::postgres::{Connection, connect, server_error};
+use std::time::{Duration, Instant};
+
+/// How long a session may outlive its process.
+const LAST_BREATH: Duration = Duration::from_secs(3);
+const PAUSE: Duration = Duration::from_millis(200);
 
 const TAKE: &str = include_str!("../../sql/postgres/take_lock.sql");
 const EMIT: &str = include_str!("../../sql/postgres/emit_message.sql");
@@ -13,23 +18,50 @@ const FLUSHED: &str = include_str!("../../sql/postgres/flushed.sql");
 #[derive(Debug)]
 pub(super) struct PipelineLock {
     client: Connection,
+    /// The session's process at the server.
+    pid: i32,
+}
+
+/// What came of an attempt to take the lock.
+enum Attempt {
+    Taken(PipelineLock),
+    /// By the session with this process.
+    Held(Option<i32>),
 }
 
 impl PipelineLock {
-    /// Takes the lock of the settings' slot.
+    /// Takes the lock of the settings' slot. Waits a little for its holder, which may be a session whose process was killed just now.
     pub(super) async fn take(settings: &PostgresSettings) -> Result<Self> {
+        let deadline = Instant::now() + LAST_BREATH;
+        loop {
+            match Self::attempt(settings).await? {
+                Attempt::Taken(lock) => return Ok(lock),
+                Attempt::Held(_) if Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
+                Attempt::Held(holder) => return Err(taken(settings, holder)),
+            }
+        }
+    }
+
+    /// Takes the lock again after its session was lost; none as long as the server has not given that session up.
+    pub(super) async fn again(&self, settings: &PostgresSettings) -> Result<Option<Self>> {
+        match Self::attempt(settings).await? {
+            Attempt::Taken(lock) => Ok(Some(lock)),
+            Attempt::Held(holder) if holder == Some(self.pid) => Ok(None),
+            Attempt::Held(holder) => Err(taken(settings, holder)),
+        }
+    }
+
+    async fn attempt(settings: &PostgresSettings) -> Result<Attempt> {
         let client = connect(settings).await?;
         let row = client
             .query_one(TAKE, &[&settings.slot])
             .await
             .map_err(|error| server_error("could not take the pipeline's lock", error))?;
-        if row.get("taken") {
-            return Ok(Self { client });
-        }
-        let holder =
-            row.get::<_, Option<i32>>("holder").map_or(String::new(), |pid| format!(" (its session has pid {pid})"));
-        Err(Error::new(Kind::Source, format!("another pipectl works on slot \"{}\"{holder}", settings.slot))
-            .hint("stop it first; or give this pipeline a name of its own (`pipeline`)"))
+        Ok(if row.get("taken") {
+            Attempt::Taken(Self { client, pid: row.get("own") })
+        } else {
+            Attempt::Held(row.get("holder"))
+        })
     }
 
     /// The session itself.
@@ -56,6 +88,12 @@ impl PipelineLock {
             .map_err(|error| server_error("could not read the log's end", error))?;
         read_lsn(row.get(0))
     }
+}
+
+fn taken(settings: &PostgresSettings, holder: Option<i32>) -> Error {
+    let holder = holder.map_or(String::new(), |pid| format!(" (its session has pid {pid})"));
+    Error::new(Kind::Source, format!("another pipectl works on slot \"{}\"{holder}", settings.slot))
+        .hint("stop it first; or give this pipeline a name of its own (`pipeline`)")
 }
 
 fn read_lsn(text: &str) -> Result<Lsn> {

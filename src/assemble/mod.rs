@@ -137,10 +137,15 @@ async fn sessions(
                 source.finish().await;
                 return Ok(ended);
             }
+            // What could not be reached when the stop came is not waited for: it is read again at the next start.
+            Err(error) if error.kind().policy().retry && *stop.borrow() => return Ok(Ended::Stopped),
             Err(error) if error.kind() == Kind::SourceUnreachable => {
                 progress.note(format!("{}; a new session goes on behind what is stored", error.with_causes()));
                 progress.retries.fetch_add(1, Ordering::Relaxed);
-                engine.rewind(&source).await?;
+                match engine.rewind(&source).await {
+                    Err(error) if error.kind().policy().retry && *stop.borrow() => return Ok(Ended::Stopped),
+                    rewound => rewound?,
+                }
                 tokio::time::sleep(Duration::from_millis(500)).await;
                 progress.retries.store(0, Ordering::Relaxed);
             }
@@ -162,10 +167,10 @@ async fn heartbeats(
     loop {
         tokio::time::sleep(pause).await;
         if lock.client().is_closed() {
-            match PipelineLock::take(&postgres).await {
-                Ok(taken) => lock = taken,
+            match lock.again(&postgres).await {
+                Ok(Some(taken)) => lock = taken,
                 Err(error) if error.kind() == Kind::Source => return Err(error),
-                Err(_) => continue,
+                Ok(None) | Err(_) => continue,
             }
         }
         if !every.is_zero()

@@ -17,16 +17,21 @@ use crate::flow::{CheckpointStore, Sink};
 use crate::server::clickhouse::Server;
 use crate::sink::clickhouse::{ClickHouseSink, TablePlan, ddl};
 use crate::source::postgres::{
-    CopySession, CreatedSlot, HeapRange, ReplicationServer, Waiting, create_slot, identify, plan_ranges, slot_state,
+    CopySession, CreatedSlot, HeapRange, Patience, ReplicationServer, SlotState, Waiting, create_slot, end_slot_reader,
+    identify, plan_ranges, slot_state,
 };
 use crate::sync::Progress;
 use crate::tables::{Plan, apply, gather, plan};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 const DROP_SLOT: &str = include_str!("../../sql/postgres/drop_slot.sql");
+
+/// How long a reader of the slot may outlive its process.
+const LAST_BREATH: Duration = Duration::from_secs(10);
 
 /// What the stream starts from.
 pub(super) struct Prepared {
@@ -60,6 +65,7 @@ impl Preparation<'_> {
         let postgres = self.settings.postgres.as_ref().ok_or_else(no_postgres)?;
         let lock = PipelineLock::take(postgres).await?;
         let identity = identify(postgres).await?;
+        self.progress.expected_rows.store(0, Ordering::Relaxed);
         let mut store = StateStore::new(
             self.server.clone(),
             &self.settings.clickhouse.database,
@@ -72,11 +78,17 @@ impl Preparation<'_> {
         let mut state = store.load().await?;
         let slot = slot_state(lock.client(), &postgres.slot).await?;
         let start = decide(&postgres.slot, &state, slot.as_ref(), &identity)?;
+        let start = match slot.filter(|slot| slot.active_pid.is_some()) {
+            Some(slot) => {
+                decide(&postgres.slot, &state, freed(&lock, &postgres.slot, slot, start).await?.as_ref(), &identity)?
+            }
+            None => start,
+        };
         if start == Start::Fresh {
             self.refuse_filled(&plans).await?;
         }
-        if let Some(pid) = slot.as_ref().and_then(|slot| slot.active_pid) {
-            return Err(slot_taken(&postgres.slot, pid));
+        if matches!(start, Start::Stream(_) | Start::ResumeCopy) {
+            publication::refuse_lost(lock.client(), &postgres.publication, &plans, &state).await?;
         }
         let owned = state.pipeline.as_ref().is_some_and(|pipeline| pipeline.owns_publication);
         let (publications, owned) =
@@ -195,11 +207,15 @@ impl Preparation<'_> {
         }
         copying.store.save_pipeline(record).await?;
         let tell = |waiting: &[Waiting]| self.waiting(waiting);
-        let made = create_slot(postgres, &postgres.slot, false, self.options.slot_timeout, &tell).await?;
+        let made = create_slot(postgres, &postgres.slot, false, &self.patience(&tell)).await?;
         record.consistent_point = Some(made.consistent_point.to_string());
         copying.store.save_pipeline(record).await?;
         self.progress.note(format!("created replication slot \"{}\" at {}", postgres.slot, made.consistent_point));
         Ok(made)
+    }
+
+    fn patience<'a>(&self, tell: &'a (dyn Fn(&[Waiting]) + Sync)) -> Patience<'a> {
+        Patience { timeout: self.options.slot_timeout, stop: self.stop.clone(), tell }
     }
 
     fn waiting(&self, waiting: &[Waiting]) {
@@ -310,8 +326,7 @@ impl Preparation<'_> {
             self.progress.note(format!("{} is new: it is copied before the stream goes on", plan.schema.name));
         }
         let tell = |waiting: &[Waiting]| self.waiting(waiting);
-        let (version, slot) =
-            super::resync::later_snapshot(self.settings, copying.lock, self.options.slot_timeout, &tell).await?;
+        let (version, slot) = super::resync::later_snapshot(self.settings, copying.lock, &self.patience(&tell)).await?;
         let sink = ClickHouseSink::new(self.server.clone(), &self.settings.clickhouse.database);
         let mut jobs = Vec::new();
         for plan in &new {
@@ -418,6 +433,24 @@ fn keyless_interrupted(plan: &TablePlan) -> Error {
         format!("the first copy was interrupted, and {} has no key to go on by", plan.schema.name),
     )
     .hint("`pipectl resync --all` copies everything into new tables")
+}
+
+/// Waits until nobody reads a slot any more: the session of a process that was killed just now may take a moment to end. One that was left making
+/// the slot waits for others' transactions, and is ended.
+async fn freed(lock: &PipelineLock, name: &str, slot: SlotState, start: Start) -> Result<Option<SlotState>> {
+    let deadline = Instant::now() + LAST_BREATH;
+    let mut slot = Some(slot);
+    while let Some(pid) = slot.as_ref().and_then(|slot| slot.active_pid) {
+        if Instant::now() >= deadline {
+            return Err(slot_taken(name, pid));
+        }
+        if start == Start::Orphan {
+            end_slot_reader(lock.client(), name).await?;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        slot = slot_state(lock.client(), name).await?;
+    }
+    Ok(slot)
 }
 
 pub(super) fn slot_taken(slot: &str, pid: i32) -> Error {

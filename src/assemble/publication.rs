@@ -3,6 +3,7 @@
 //! They are made before the slot: a publication younger than the slot ends the stream for good. One that pipectl did not make is accepted as it is and
 //! never altered.
 
+use crate::checkpoint::State;
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::server::postgres::{quote_ident, quote_table, server_error};
@@ -53,6 +54,21 @@ pub(super) async fn ensure(
         names.push(wanted.name);
     }
     Ok((names, made))
+}
+
+/// Refuses where the publication of tables that are streamed already is gone: one that is made now is younger than what the slot still has to send.
+pub(super) async fn refuse_lost(client: &Client, publication: &str, plans: &[TablePlan], state: &State) -> Result<()> {
+    let tables: Vec<&TablePlan> =
+        plans.iter().filter(|plan| !plan.insert_only && state.tables.contains_key(&plan.schema.relid)).collect();
+    let wanted = Wanted { name: publication.to_owned(), tables, inserts_only: false };
+    if wanted.tables.is_empty() || read(client, &wanted).await?.is_some() {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::SourceGap,
+        format!("publication \"{publication}\" is gone, and with it the changes since the last sync"),
+    )
+    .hint("`pipectl resync --all` makes it and the slot anew and copies everything again"))
 }
 
 async fn ensure_one(

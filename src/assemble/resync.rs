@@ -17,29 +17,30 @@ use crate::flow::CheckpointStore;
 use crate::server::clickhouse::{self, Server, quote_ident};
 use crate::server::postgres::tables;
 use crate::sink::clickhouse::{ClickHouseSink, TablePlan, ddl, left_out, plan_table, ranges};
-use crate::source::postgres::{CreatedSlot, Waiting, create_slot, identify, plan_ranges, slot_state};
+use crate::source::postgres::{
+    CopySession, CreatedSlot, Patience, Waiting, create_slot, identify, plan_ranges, slot_state,
+};
 use crate::sync::Progress;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::watch;
 
 /// A snapshot that is later than the stream's past, and the version that its rows get.
 pub(super) async fn later_snapshot(
     settings: &Settings,
     lock: &PipelineLock,
-    timeout: Option<Duration>,
-    waiting: &(dyn Fn(&[Waiting]) + Sync),
+    patience: &Patience<'_>,
 ) -> Result<(Version, CreatedSlot)> {
     let postgres = settings.postgres.as_ref().ok_or_else(super::copies::no_postgres)?;
     let mark = lock.heartbeat().await?;
     let name = format!("{}_copy_{}", postgres.slot, std::process::id());
-    let slot = create_slot(postgres, &name, true, timeout, waiting).await?;
+    let slot = create_slot(postgres, &name, true, patience).await?;
     Ok((Version::new(mark, Lsn::ZERO), slot))
 }
 
-/// Copies tables whole; those that are rewritten meanwhile once more, under the same snapshot as long as it shows them. Returns those that
-/// hold a value which cannot be carried, and why.
+/// Copies tables whole; those that are rewritten meanwhile once more, under a fresh snapshot: a rewriting ALTER leaves them empty in the old one.
+/// The given snapshot has waited for every writer, so that a later one needs not. Returns those that hold a value
+/// which cannot be carried, and why.
 pub(super) async fn copy_all(
     settings: &Settings,
     sink: ClickHouseSink,
@@ -49,14 +50,17 @@ pub(super) async fn copy_all(
 ) -> Result<BTreeMap<u32, String>> {
     let mut refused = BTreeMap::new();
     let postgres = settings.postgres.as_ref().ok_or_else(super::copies::no_postgres)?;
+    let (mut _holder, mut snapshot) = (None, snapshot.to_owned());
     loop {
         let copies = Arc::new(Copies::new(settings, sink.clone(), None, (progress, stop)));
-        let left = copies.run(&jobs, snapshot).await?;
+        let left = copies.run(&jobs, &snapshot).await?;
         refused.extend(left.refused);
         let again = left.rewritten;
         if again.is_empty() {
             return Ok(refused);
         }
+        let (session, name) = CopySession::export(postgres).await?;
+        (_holder, snapshot) = (Some(session), name);
         let client = crate::server::postgres::connect(postgres).await?;
         jobs.retain(|job| again.contains(&job.schema.relid));
         for job in &mut jobs {
@@ -152,7 +156,8 @@ impl Run<'_> {
             return Err(Error::new(Kind::SourceGap, "the first copy is not complete: there is nothing to copy again")
                 .hint("run `pipectl sync`; or `pipectl resync --all` to begin anew"));
         }
-        let (version, slot) = later_snapshot(self.settings, self.lock, None, &|waiting| self.waiting(waiting)).await?;
+        let tell = |waiting: &[Waiting]| self.waiting(waiting);
+        let (version, slot) = later_snapshot(self.settings, self.lock, &self.patience(&tell)).await?;
         self.copy_and_exchange(plans, version, &slot.snapshot).await?;
         for plan in plans {
             let first_commit = Some(slot.consistent_point.to_string());
@@ -182,7 +187,8 @@ impl Run<'_> {
         record.resync_all = true;
         store.save_pipeline(&record).await?;
         drop_slot(self.lock, &postgres.slot).await?;
-        let slot = create_slot(postgres, &postgres.slot, false, None, &|waiting| self.waiting(waiting)).await?;
+        let tell = |waiting: &[Waiting]| self.waiting(waiting);
+        let slot = create_slot(postgres, &postgres.slot, false, &self.patience(&tell)).await?;
         self.progress.note(format!("created replication slot \"{}\" at {}", postgres.slot, slot.consistent_point));
         self.copy_and_exchange(plans, Version::SNAPSHOT, &slot.snapshot).await?;
         for plan in plans {
@@ -193,6 +199,10 @@ impl Run<'_> {
         record.snapshot_done = true;
         record.resync_all = false;
         store.save_pipeline(&record).await
+    }
+
+    fn patience<'a>(&self, tell: &'a (dyn Fn(&[Waiting]) + Sync)) -> Patience<'a> {
+        Patience { timeout: self.settings.sync.slot_timeout, stop: self.stop.clone(), tell }
     }
 
     fn waiting(&self, waiting: &[Waiting]) {

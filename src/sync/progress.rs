@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// How long an idle source may be silent: two heartbeats of the default, since one alone would come just too late each time.
+const LONGEST_SILENCE: Duration = Duration::from_secs(60);
+
 /// The numbers of a running sync; shared, each updated by one stage.
 pub struct Progress {
     started: Instant,
@@ -137,11 +140,10 @@ impl Progress {
         now.saturating_sub(committed) as f64 / 1e6
     }
 
-    /// Whether readers of the destination can rely on it: the copy is complete, the source was heard within 30 s, and nothing is being
-    /// tried again.
+    /// Whether readers of the destination can rely on it: the copy is complete, the source was heard lately, and nothing is being tried again.
     pub fn ready(&self) -> bool {
         self.copied.load(Ordering::Relaxed)
             && self.retries.load(Ordering::Relaxed) == 0
-            && self.silence() < Duration::from_secs(30)
+            && self.silence() < LONGEST_SILENCE
     }
 }

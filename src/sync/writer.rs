@@ -87,17 +87,12 @@ async fn store_group(
     store: &mut impl CheckpointStore,
     progress: &Progress,
 ) -> Result<Committed> {
+    let mut filled = Vec::new();
     let durable = flow::write(group.position, async {
         try_join_all(group.batches.iter().map(|batch| sink.insert(batch))).await?;
-        for batch in &group.batches {
-            count(progress, batch);
-        }
         if !group.gaps.is_empty() {
-            let filled = gaps::fill(&group.gaps, sink, refetch).await?;
+            filled = gaps::fill(&group.gaps, sink, refetch).await?;
             try_join_all(filled.iter().map(|batch| sink.insert(batch))).await?;
-            for batch in &filled {
-                count(progress, batch);
-            }
         }
         for truncation in &group.truncations {
             sink.truncate(&truncation.layout, truncation.version).await?;
@@ -108,6 +103,7 @@ async fn store_group(
     failpoint::die("sync.stored");
     let committed = flow::commit(store, durable).await?;
     failpoint::die("sync.committed");
+    group.batches.iter().chain(&filled).for_each(|batch| count(progress, batch));
     progress.groups.fetch_add(1, Ordering::Relaxed);
     progress.bytes.fetch_add(group.bytes() as u64, Ordering::Relaxed);
     Ok(committed)

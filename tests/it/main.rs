@@ -25,6 +25,8 @@ mod support;
 mod sync_changes;
 #[cfg(feature = "failpoints")]
 mod sync_failpoints;
+mod sync_faults;
+mod sync_recovery;
 mod sync_renamed;
 mod sync_schema;
 mod sync_toast;

@@ -24,8 +24,8 @@ const SETTINGS: [(&str, &str); 6] = [
 ];
 const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 const END_TIMEOUT: Duration = Duration::from_secs(600);
-/// Hexadecimal digits of keys that one query carries: a URL may have 1 MiB.
-const KEYS_A_QUERY: usize = 200_000;
+/// Hexadecimal digits of keys that one query carries: a parameter may have 128 KiB (`http_max_field_value_size`), and one more key may follow.
+const KEYS_A_QUERY: usize = 100_000;
 
 /// ClickHouse as a [`Sink`].
 #[derive(Debug, Clone)]

@@ -7,5 +7,7 @@ mod stream;
 
 pub use copy::{CopyReader, CopySession, HeapRange, plan_ranges};
 pub use refetch::PostgresRefetch;
-pub use slot::{CreatedSlot, ReplicationServer, SlotState, Waiting, create_slot, identify, slot_state};
+pub use slot::{
+    CreatedSlot, Patience, ReplicationServer, SlotState, Waiting, create_slot, end_slot_reader, identify, slot_state,
+};
 pub use stream::PostgresStream;

@@ -10,9 +10,11 @@ use crate::error::{Error, Kind, Result};
 use crate::server::postgres::{connect, quote_ident, replication_config, server_error};
 use pgwire_replication::{IdentifySystem, ReplicationClient};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 const SLOT_STATE: &str = include_str!("../../../sql/postgres/slot_state.sql");
 const BLOCKERS: &str = include_str!("../../../sql/postgres/slot_blockers.sql");
+const END_READER: &str = include_str!("../../../sql/postgres/end_slot_reader.sql");
 const TELL_AFTER: Duration = Duration::from_secs(10);
 
 /// Which server it is.
@@ -63,6 +65,22 @@ pub struct Waiting {
     pub seconds: i64,
     /// The head of its query.
     pub query: String,
+}
+
+/// How long the making of a slot may wait, and who is told of it.
+pub struct Patience<'a> {
+    /// The longest wait; without end where absent.
+    pub timeout: Option<Duration>,
+    /// Turns true when the process is to stop.
+    pub stop: watch::Receiver<bool>,
+    /// Is told every ten seconds which transactions are waited for.
+    pub tell: &'a (dyn Fn(&[Waiting]) + Sync),
+}
+
+impl std::fmt::Debug for Patience<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Patience").field("timeout", &self.timeout).finish_non_exhaustive()
+    }
 }
 
 /// A slot as Postgres describes it.
@@ -119,30 +137,36 @@ pub async fn slot_state(client: &tokio_postgres::Client, slot: &str) -> Result<O
     }))
 }
 
-/// Makes a slot and exports its snapshot. `waiting` is told every ten seconds which transactions it waits for. A temporary slot goes
-/// with the returned value.
+/// Makes a slot and exports its snapshot. A temporary slot goes with the returned value.
 ///
 /// # Errors
-/// [`Kind::Source`] where the server refuses, or the time-out is over; [`Kind::SourceUnreachable`] where nobody answers.
+/// [`Kind::Source`] where the server refuses, the time-out is over or the process is to stop; [`Kind::SourceUnreachable`] where nobody answers.
 pub async fn create_slot(
     settings: &PostgresSettings,
     name: &str,
     temporary: bool,
-    timeout: Option<Duration>,
-    waiting: &(dyn Fn(&[Waiting]) + Sync),
+    patience: &Patience<'_>,
 ) -> Result<CreatedSlot> {
     let mut session = session(settings).await?;
     let kind = if temporary { " TEMPORARY" } else { "" };
     let command = format!("CREATE_REPLICATION_SLOT {}{kind} LOGICAL pgoutput EXPORT_SNAPSHOT", quote_ident(name));
-    let started = Instant::now();
+    let (started, mut stop) = (Instant::now(), patience.stop.clone());
     let rows = {
         let making = session.simple_query(&command);
         tokio::pin!(making);
         loop {
             tokio::select! {
                 rows = &mut making => break rows,
-                () = tokio::time::sleep(TELL_AFTER) => waiting(&blockers(settings).await?),
-                () = expired(started, timeout) => return Err(timed_out(name, &blockers(settings).await?)),
+                () = tokio::time::sleep(TELL_AFTER) => (patience.tell)(&blockers(settings).await?),
+                () = expired(started, patience.timeout) => {
+                    let blockers = blockers(settings).await?;
+                    end_slot_reader(&*connect(settings).await?, name).await?;
+                    return Err(timed_out(name, &blockers));
+                }
+                _ = stop.wait_for(|stop| *stop) => {
+                    end_slot_reader(&*connect(settings).await?, name).await?;
+                    return Err(Error::new(Kind::Source, "stopped before the replication slot was made"));
+                }
             }
         }
     };
@@ -156,6 +180,18 @@ pub async fn create_slot(
         (Some(consistent_point), Some(snapshot)) => Ok(CreatedSlot { consistent_point, snapshot, _session: session }),
         _ => Err(Error::new(Kind::Source, format!("could not read what Postgres said of slot \"{name}\""))),
     }
+}
+
+/// Ends the session that makes or reads a slot. One that waits for transactions does not notice that its client has gone.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn end_slot_reader(client: &tokio_postgres::Client, slot: &str) -> Result<()> {
+    client
+        .execute(END_READER, &[&slot])
+        .await
+        .map(|_| ())
+        .map_err(|error| server_error("could not end the session that makes the slot", error))
 }
 
 async fn expired(started: Instant, timeout: Option<Duration>) {

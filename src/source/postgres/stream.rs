@@ -6,12 +6,14 @@
 //! Postgres sends every row by itself, and a reader that waits for it is woken for every one: two switches of threads a row cost more than decoding it.
 //! So the socket has a thread of its own, which takes a nap whenever it has read all there is: after it, rows lie there in heaps.
 
+use super::slot::slot_state;
 use crate::change::{Lsn, Position};
 use crate::config::PostgresSettings;
 use crate::error::{Error, Kind, Result};
 use crate::flow::{Event, Source};
-use crate::server::postgres::replication_config;
+use crate::server::postgres::{Connection, connect, replication_config};
 use pgwire_replication::{FeedbackObserver, PgWireError, ReplicationClient, ReplicationEvent};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -22,6 +24,7 @@ const WAITING_MESSAGES: usize = 512;
 const STATUS_INTERVAL: Duration = Duration::from_millis(100);
 /// How often the server hears from an idle session.
 const WAKEUP_INTERVAL: Duration = Duration::from_millis(500);
+const DRAIN: Duration = Duration::from_millis(20);
 const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the reading thread sleeps before it waits for more: what a change is late by at most.
@@ -35,6 +38,8 @@ pub struct PostgresStream {
     client: ReplicationClient,
     /// The thread that reads ends when this is dropped.
     _reader: oneshot::Sender<()>,
+    settings: PostgresSettings,
+    acknowledged: AtomicU64,
     xid: u32,
 }
 
@@ -68,7 +73,30 @@ impl PostgresStream {
             .map_err(|error| Error::new(Kind::Unexpected, "the thread that reads ended early").because(error))?
             .map_err(|error| stream_error(&tried(), settings, &error))?;
         client.wait_started().await.map_err(|error| stream_error(&tried(), settings, &error))?;
-        Ok(Self { client, _reader: end, xid: 0 })
+        let settings = settings.clone();
+        Ok(Self { client, _reader: end, settings, acknowledged: AtomicU64::new(0), xid: 0 })
+    }
+
+    /// Takes out what still flows in for a moment: while the server cannot send, it reads nothing.
+    async fn drain(&mut self) {
+        let until = tokio::time::Instant::now() + DRAIN;
+        while let Ok(Ok(Some(_))) = tokio::time::timeout_at(until, self.client.recv()).await {}
+    }
+
+    /// Whether the server has taken in the last acknowledgement.
+    async fn is_confirmed(&self, asking: Option<&Connection>) -> bool {
+        let wanted = Lsn(self.acknowledged.load(Ordering::Relaxed));
+        if wanted == Lsn::ZERO {
+            return true;
+        }
+        if self.client.feedback_pending_since().is_some() {
+            return false;
+        }
+        let Some(asking) = asking else { return true };
+        match slot_state(asking, &self.settings.slot).await {
+            Ok(Some(slot)) => slot.confirmed >= wanted,
+            Ok(None) | Err(_) => true,
+        }
     }
 }
 
@@ -118,21 +146,20 @@ impl Source for PostgresStream {
     }
 
     fn acknowledge(&self, position: Lsn) {
+        self.acknowledged.fetch_max(position.0, Ordering::Relaxed);
         self.client.update_applied_lsn(pgwire_replication::Lsn::from_u64(position.0));
     }
 
     async fn finish(&mut self) {
-        // The worker drops what it has not sent yet when it is stopped, and Postgres would send it all again.
+        // The worker drops what it has not sent yet when it is stopped, and a server that is busy sending when the connection closes drops what it has not
+        // read yet: it would send it all again. So the slot itself is asked.
         let deadline = tokio::time::Instant::now() + FINISH_TIMEOUT;
-        while self.client.feedback_pending_since().is_some()
+        let asking = connect(&self.settings).await.ok();
+        while !self.is_confirmed(asking.as_ref()).await
             && self.client.is_running()
             && tokio::time::Instant::now() < deadline
         {
-            // Events still flow in; taking them out keeps the worker from waiting for room instead of sending.
-            let drained = tokio::time::timeout(Duration::from_millis(20), self.client.recv()).await;
-            if matches!(drained, Ok(Err(_) | Ok(None))) {
-                break;
-            }
+            self.drain().await;
         }
         self.client.stop();
         let ended = tokio::time::timeout(FINISH_TIMEOUT, self.client.shutdown()).await;
@@ -143,33 +170,34 @@ impl Source for PostgresStream {
 }
 
 fn lost(error: &PgWireError) -> Error {
-    let kind = match error {
-        PgWireError::Server(text) if is_lasting(text) => Kind::Source,
-        PgWireError::MessageTooLarge { .. } => Kind::Value,
-        _ => Kind::SourceUnreachable,
-    };
-    Error::new(kind, "the stream from Postgres ended").because(error.to_string())
+    let ended = |kind| Error::new(kind, "the stream from Postgres ended").because(error.to_string());
+    match error {
+        PgWireError::Server(text) if text.contains("42704") => ended(Kind::Source).hint(
+            "the publication is gone, or was made after changes that are still to be sent: `pipectl resync --all` makes it and the slot anew and copies everything again",
+        ),
+        PgWireError::Server(text) if is_lasting(text) => ended(Kind::Source),
+        PgWireError::MessageTooLarge { .. } => ended(Kind::Value),
+        _ => ended(Kind::SourceUnreachable),
+    }
 }
 
 /// Verdicts of the server that another try does not change: the publication or the slot is not there, or not allowed.
 fn is_lasting(text: &str) -> bool {
-    ["42704", "42501", "55000", "42P01"].iter().any(|code| text.contains(code))
+    ["42501", "55000", "42P01"].iter().any(|code| text.contains(code))
 }
 
 fn stream_error(tried: &str, settings: &PostgresSettings, error: &PgWireError) -> Error {
     let text = error.to_string();
-    let (kind, hint) = if text.contains("55006") {
-        (
-            Kind::Source,
-            Some("another process reads this slot: stop it, or give this pipeline a slot of its own (`postgres.slot`)"),
-        )
+    let (kind, hint) = if text.contains("42501") || text.contains("must be superuser or replication role") {
+        (Kind::Source, Some("give the role the right to replicate: ALTER ROLE … REPLICATION"))
+    } else if text.contains("55006") {
+        // The slot was free before, and the pipeline's lock is ours: it is our own last session, which the server has not given up yet.
+        (Kind::SourceUnreachable, None)
     } else if error.is_auth() || text.contains("28P01") || text.contains("28000") {
         (
             Kind::Source,
             Some("check user and password, and that pg_hba.conf lets the role in; `pipectl doctor` tries it"),
         )
-    } else if text.contains("42501") || text.contains("must be superuser or replication role") {
-        (Kind::Source, Some("give the role the right to replicate: ALTER ROLE … REPLICATION"))
     } else if error.is_server() && !["57P03", "57P01", "53300"].iter().any(|code| text.contains(code)) {
         (Kind::Source, None)
     } else if error.is_tls() {

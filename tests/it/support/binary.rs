@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-const TIMEOUT: Duration = Duration::from_mins(2);
+const TIMEOUT: Duration = Duration::from_mins(4);
 
 /// A call of the binary that is being put together.
 pub(crate) struct Invocation {
@@ -58,7 +58,7 @@ impl Invocation {
         self
     }
 
-    /// How long it may take (two minutes, unless set).
+    /// How long it may take (four minutes, unless set).
     pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -113,9 +113,9 @@ pub(crate) struct Running {
 
 impl Running {
     /// Waits for a line on stderr that contains a text, after those that were waited for before; fails the test where it does not
-    /// come in 60 seconds, or the process ends first.
+    /// come in three minutes, or the process ends first.
     pub(crate) fn wait_for(&mut self, text: &str) -> String {
-        let deadline = Instant::now() + Duration::from_mins(1);
+        let deadline = Instant::now() + Duration::from_mins(3);
         let mut told = self.told.0.lock().unwrap();
         loop {
             while let Some(line) = told.lines.get(self.read) {

@@ -12,16 +12,21 @@
 mod binary;
 mod clickhouse;
 mod postgres;
+mod proxy;
+mod servers;
 
 pub(crate) use binary::{Invocation, Outcome, Running};
 pub(crate) use clickhouse::ClickHouse;
 pub(crate) use postgres::Postgres;
+pub(crate) use proxy::Proxy;
+pub(crate) use servers::{OtherServers, Urls};
 
 use std::fs;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 /// Runs async code of the library; one runtime serves all tests.
@@ -87,21 +92,33 @@ pub(crate) struct Stage {
     pub(crate) clickhouse: ClickHouse,
     /// Where the binary runs.
     pub(crate) directory: Directory,
+    admin_url: String,
 }
 
 impl Stage {
     /// Makes an empty Postgres database and a name for one in ClickHouse.
     pub(crate) fn new(test: &str) -> Self {
+        let urls = Urls {
+            postgres: variable("POSTGRES_URL"),
+            admin: variable("PIPECTL_PG_ADMIN_URL"),
+            clickhouse: variable("CLICKHOUSE_URL"),
+        };
+        Self::on(&urls, test)
+    }
+
+    /// The same on other servers.
+    pub(crate) fn on(urls: &Urls, test: &str) -> Self {
         let name = unique(test);
-        let admin_url = variable("PIPECTL_PG_ADMIN_URL");
-        let url = Postgres::url_of(&variable("POSTGRES_URL"), &name);
+        let admin_url = urls.admin.clone();
+        let url = Postgres::url_of(&urls.postgres, &name);
         Postgres::connect(&admin_url).create_database(&name, &url);
         Self {
             postgres: Postgres::connect(&url),
             admin: Postgres::connect(&Postgres::url_of(&admin_url, &name)),
-            clickhouse: ClickHouse::connect(&variable("CLICKHOUSE_URL"), &name),
+            clickhouse: ClickHouse::connect(&urls.clickhouse, &name),
             directory: Directory::new(test),
             name,
+            admin_url,
         }
     }
 
@@ -121,6 +138,24 @@ impl Stage {
             .env("CLICKHOUSE_URL", &self.clickhouse.url)
     }
 
+    /// Waits until a condition holds; fails the test where it does not within three minutes.
+    pub(crate) fn wait_until(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
+        let deadline = Instant::now() + Duration::from_mins(3);
+        while !holds(self) {
+            assert!(Instant::now() < deadline, "still not: {what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Catches up, and proves that both sides are equal.
+    pub(crate) fn catch_up_and_verify(&self) -> Outcome {
+        let caught_up = self.pipectl(&["sync", "--until-caught-up"]);
+        assert_eq!(caught_up.status, Some(0), "{caught_up}");
+        let verified = self.pipectl(&["verify"]);
+        assert_eq!(verified.status, Some(0), "{verified}\n--- sync\n{caught_up}");
+        caught_up
+    }
+
     /// Runs the binary to its end.
     pub(crate) fn pipectl(&self, arguments: &[&str]) -> Outcome {
         self.invocation(arguments).run()
@@ -131,6 +166,9 @@ impl Drop for Stage {
     fn drop(&mut self) {
         self.clickhouse.drop_database();
         // The server ends the sessions of this stage with the database.
-        Postgres::connect(&variable("PIPECTL_PG_ADMIN_URL")).drop_database(&self.name);
+        match Postgres::try_connect(&self.admin_url) {
+            Ok(admin) => admin.drop_database(&self.name),
+            Err(error) => eprintln!("cleaning up: {error:?}"),
+        }
     }
 }

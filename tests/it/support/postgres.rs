@@ -2,6 +2,7 @@
 
 use super::run;
 use pipectl::config::{Flags, PostgresSettings, Sources, load_postgres};
+use pipectl::error::Error;
 use pipectl::server::postgres::{Connection, connect, quote_ident};
 use tokio_postgres::SimpleQueryMessage;
 
@@ -17,13 +18,18 @@ pub(crate) struct Postgres {
 impl Postgres {
     /// Connects; fails the test where that is not possible.
     pub(crate) fn connect(url: &str) -> Self {
+        Self::try_connect(url).unwrap_or_else(|error| panic!("no Postgres for the tests: {error:?}"))
+    }
+
+    /// Connects where that is possible.
+    pub(crate) fn try_connect(url: &str) -> Result<Self, Error> {
         let flags = Flags { postgres_url: Some(url.to_owned()), ..Flags::default() };
         let settings = load_postgres(&Sources { flags, ..Sources::default() }).expect("a Postgres URL");
-        let connection = run(connect(&settings)).unwrap_or_else(|error| panic!("no Postgres for the tests: {error:?}"));
+        let connection = run(connect(&settings))?;
         let session = Self { url: url.to_owned(), settings, connection };
         // The library pins an empty search path.
         session.execute("SET search_path = public");
-        session
+        Ok(session)
     }
 
     /// The URL with another database in it.

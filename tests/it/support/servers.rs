@@ -1,0 +1,71 @@
+//! Servers of a test's own, which it may kill.
+
+use super::{Directory, variable};
+use std::process::Command;
+
+/// Where servers are, as `dev/stack env` names it.
+pub(crate) struct Urls {
+    /// Postgres, as pipectl's role.
+    pub(crate) postgres: String,
+    /// Postgres, as superuser.
+    pub(crate) admin: String,
+    /// ClickHouse.
+    pub(crate) clickhouse: String,
+}
+
+/// Both servers once more, for one test alone; they end with the value.
+pub(crate) struct OtherServers {
+    directory: Directory,
+    name: &'static str,
+}
+
+impl OtherServers {
+    /// Starts both.
+    pub(crate) fn up(name: &'static str) -> Self {
+        let servers = Self { directory: Directory::new(name), name };
+        servers.stack(&["up"]);
+        servers
+    }
+
+    /// Kills a server as a crash would: `postgres` or `clickhouse`.
+    pub(crate) fn kill(&self, server: &str) {
+        self.stack(&["kill", server]);
+    }
+
+    /// Starts a server that was killed.
+    pub(crate) fn start(&self, server: &str) {
+        self.stack(&["start", server]);
+    }
+
+    /// Where they are.
+    pub(crate) fn urls(&self) -> Urls {
+        let text = self.stack(&["env"]);
+        let find = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(&format!("export {name}="))).unwrap();
+            line.trim_matches('\'').to_owned()
+        };
+        Urls { postgres: find("POSTGRES_URL"), admin: find("PIPECTL_PG_ADMIN_URL"), clickhouse: find("CLICKHOUSE_URL") }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(variable("PIPECTL_STACK"));
+        command.args(arguments).args(["--name", self.name]);
+        command.env("PIPECTL_STACK_DIR", &self.directory.0).env("PG_FSYNC", "off");
+        for name in ["PG_PORT", "CH_PORT", "CH_TCP_PORT", "PG_PASSWORD", "PG_ADMIN_PASSWORD", "PIPECTL_STACK_NAME"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    fn stack(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+impl Drop for OtherServers {
+    fn drop(&mut self) {
+        self.command(&["down", "--wipe"]).output().ok();
+    }
+}

@@ -1,0 +1,335 @@
+//! A pipeline that is killed, or stopped, goes on where it was: nothing is lost, nothing stays twice.
+
+use crate::support::{Postgres, Running, Stage};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(30);
+/// Between two transactions of the load: more than what a busy machine cannot keep up with proves no more.
+const PAUSE: Duration = Duration::from_millis(10);
+pub(crate) const ALL: &str = "tables:\n  - source: public.*\n";
+pub(crate) const ONE_READER: &str =
+    "tables:\n  - source: public.*\nsync:\n  snapshot: {parallel: 1}\n  batch: {max_age: 100ms}\n";
+
+/// A table of documents whose texts lie out of line, and one that is emptied now and then.
+pub(crate) const DOCS: &str = "
+    CREATE TABLE public.docs (id bigint PRIMARY KEY, n int NOT NULL, body text, at timestamptz NOT NULL DEFAULT now());
+    ALTER TABLE public.docs ALTER body SET STORAGE EXTERNAL;
+    INSERT INTO public.docs SELECT g, g, repeat(md5(g::text), 80) FROM generate_series(1, 2000) AS g;
+    CREATE TABLE public.scratch (id int PRIMARY KEY, v text);
+    INSERT INTO public.scratch SELECT g, 'old' FROM generate_series(1, 50) AS g";
+
+/// Every kind of change, in one transaction after another, until it is stopped.
+pub(crate) struct Load {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<u32>>,
+}
+
+impl Load {
+    pub(crate) fn start(url: &str) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (url, stopping) = (url.to_owned(), Arc::clone(&stop));
+        let thread = std::thread::spawn(move || {
+            let (mut session, mut number) = (Postgres::connect(&url), 1);
+            while !stopping.load(Ordering::Relaxed) {
+                if session.try_execute(&transaction(number)).is_err() {
+                    // The server was killed: what had not been committed is done again.
+                    session = connect_again(&url);
+                    session.try_execute("ROLLBACK").ok();
+                    number += 1_000_000;
+                }
+                number += 1;
+                std::thread::sleep(PAUSE);
+            }
+            number
+        });
+        Self { stop, thread: Some(thread) }
+    }
+
+    /// Ends it.
+    pub(crate) fn stop(mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().expect("the load ran");
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+pub(crate) fn connect_again(url: &str) -> Postgres {
+    for _ in 0..600 {
+        if let Ok(session) = Postgres::try_connect(url) {
+            return session;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("Postgres did not come back");
+}
+
+/// The changes of one transaction, on rows of its own and of the one before.
+fn transaction(number: u32) -> String {
+    let (own, last) = (1_000_000 + i64::from(number) * 10, 999_990 + i64::from(number) * 10);
+    let scratch = match number % 20 {
+        0 => "TRUNCATE public.scratch; INSERT INTO public.scratch SELECT g, 'new' FROM generate_series(1, 9) AS g;"
+            .to_owned(),
+        _ => {
+            format!("INSERT INTO public.scratch VALUES ({}, 'x') ON CONFLICT (id) DO UPDATE SET v = 'y';", number % 30)
+        }
+    };
+    let end = if number.is_multiple_of(7) { "ROLLBACK" } else { "COMMIT" };
+    format!(
+        "BEGIN;
+         INSERT INTO public.docs (id, n, body) SELECT {own} + g, g, repeat(md5('{number}' || g), 80) FROM generate_series(0, 9) AS g
+         ON CONFLICT (id) DO NOTHING;
+         UPDATE public.docs SET n = n + 1 WHERE id BETWEEN {first} AND {first} + 20;
+         UPDATE public.docs SET body = repeat(md5(n::text), 90) WHERE id = {last} + 1;
+         UPDATE public.docs SET id = -id WHERE id = {last} + 2;
+         DELETE FROM public.docs WHERE id = {last} + 3;
+         {scratch}
+         {end}",
+        first = number % 1900,
+    )
+}
+
+/// Ten partitions of equal size, each a range of the first copy.
+fn partitions(stage: &Stage) {
+    stage.postgres.execute(
+        "CREATE TABLE public.parts (id bigint, kind int, v text, PRIMARY KEY (id, kind)) PARTITION BY LIST (kind)",
+    );
+    for kind in 0..10 {
+        stage
+            .postgres
+            .execute(&format!("CREATE TABLE public.parts_{kind} PARTITION OF public.parts FOR VALUES IN ({kind})"));
+    }
+    stage.postgres.execute(
+        "INSERT INTO public.parts SELECT g, g % 10, repeat(md5(g::text), 10) FROM generate_series(1, 200000) AS g",
+    );
+    stage.postgres.execute("ANALYZE");
+}
+
+/// How many ranges of the first copy are stored, and their rows.
+fn ranges(stage: &Stage) -> (u64, u64) {
+    let counts = stage.clickhouse.value(
+        "SELECT count(), sum(JSONExtractUInt(value, 'rows')) FROM {db}.pipectl_state FINAL WHERE kind = 'range'",
+    );
+    let (count, rows) = counts.split_once('\t').unwrap();
+    (count.parse().unwrap(), rows.parse().unwrap())
+}
+
+/// A sync that stands still in the middle of its first copy.
+fn stopped_in_the_copy(stage: &Stage) -> (Running, u64) {
+    let mut running = stage.invocation(&["sync"]).spawn();
+    running.wait_for("created replication slot");
+    stage.wait_until("a range is stored", |stage| ranges(stage).0 > 0);
+    running.signal("STOP");
+    let (count, rows) = ranges(stage);
+    assert!(count < 8, "the copy was too fast to be interrupted: {count} ranges");
+    (running, rows)
+}
+
+fn kill(running: Running) {
+    running.signal("KILL");
+    assert_eq!(running.finish(SOON).status, None);
+}
+
+#[test]
+fn a_killed_copy_goes_on_behind_the_ranges_that_are_stored() {
+    let stage = Stage::new("killed_copy");
+    stage.config(ONE_READER);
+    partitions(&stage);
+    let (running, rows) = stopped_in_the_copy(&stage);
+    // Rows that are copied go, change, and move to other partitions; new ones come.
+    stage.postgres.execute("DELETE FROM public.parts WHERE id % 7 = 0");
+    stage.postgres.execute("UPDATE public.parts SET kind = 9 WHERE kind < 3 AND id % 9 = 1");
+    stage.postgres.execute("UPDATE public.parts SET v = 'changed' WHERE id % 11 = 0");
+    stage
+        .postgres
+        .execute("INSERT INTO public.parts SELECT g, g % 10, 'new' FROM generate_series(300001, 300500) AS g");
+    kill(running);
+    let left = stage.postgres.value("SELECT count(*) FROM public.parts").parse::<u64>().unwrap();
+    let outcome = stage.catch_up_and_verify();
+    let copied = outcome.stderr.lines().find_map(|line| line.split_once("caught up; ")).unwrap().1;
+    let copied: u64 = copied.split(' ').next().unwrap().parse().unwrap();
+    assert!(copied > 0 && copied + rows <= left + 200_000 / 7 + 1, "{copied} rows copied after {rows}: {outcome}");
+    assert!(copied < left, "ranges were copied again: {copied} of {left}");
+    assert_eq!(outcome.stderr.matches("created replication slot").count(), 0, "{outcome}");
+}
+
+#[test]
+fn a_heap_that_is_rewritten_under_the_copy_loses_no_row() {
+    let stage = Stage::new("rewritten");
+    stage.config(ONE_READER);
+    partitions(&stage);
+    stage.postgres.execute("DELETE FROM public.parts WHERE kind = 9 AND id % 3 = 0");
+    let (mut running, _) = stopped_in_the_copy(&stage);
+    stage.postgres.execute("VACUUM FULL public.parts_9");
+    stage.postgres.execute("TRUNCATE public.parts_8; INSERT INTO public.parts VALUES (8, 8, 'after')");
+    running.signal("CONT");
+    running.wait_for("was rewritten while it was copied");
+    running.wait_for("streaming from");
+    running.signal("TERM");
+    let outcome = running.finish(SOON);
+    assert_eq!(outcome.status, Some(0), "{outcome}");
+    stage.catch_up_and_verify();
+}
+
+#[test]
+fn a_stream_that_is_killed_again_and_again_loses_nothing() {
+    let stage = Stage::new("killed_stream");
+    stage.config("tables:\n  - source: public.*\nsync:\n  batch: {max_age: 50ms, max_rows: 500}\n");
+    stage.postgres.execute(DOCS);
+    let outcome = stage.catch_up_and_verify();
+    assert!(outcome.stderr.contains("created replication slot"), "{outcome}");
+    let load = Load::start(&stage.postgres.url);
+    for _ in 0..5 {
+        let newest = "SELECT max(id) FROM {db}.docs";
+        let before = stage.clickhouse.value(newest);
+        let running = stage.invocation(&["sync"]).spawn();
+        stage.wait_until("changes arrive", |stage| stage.clickhouse.value(newest) != before);
+        kill(running);
+    }
+    let mut running = stage.invocation(&["sync"]).spawn();
+    running.wait_for("streaming from");
+    let before = stage.clickhouse.value("SELECT count() FROM {db}.docs");
+    stage.wait_until("changes arrive", |stage| stage.clickhouse.value("SELECT count() FROM {db}.docs") != before);
+    running.signal("TERM");
+    let outcome = running.finish(SOON);
+    assert_eq!(outcome.status, Some(0), "{outcome}");
+    assert_eq!(confirmed(&stage), checkpoint(&stage), "everything stored is acknowledged: {outcome}");
+    load.stop();
+    stage.catch_up_and_verify();
+    let outcome = stage.catch_up_and_verify();
+    assert!(outcome.stderr.contains(" 0 rows of changes stored"), "nothing comes twice: {outcome}");
+}
+
+fn confirmed(stage: &Stage) -> String {
+    stage.admin.value(&format!(
+        "SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = 'pipectl_{}'",
+        stage.name
+    ))
+}
+
+fn checkpoint(stage: &Stage) -> String {
+    stage.clickhouse.value(
+        "SELECT JSONExtractString(argMax(value, sequence), 'end') FROM {db}.pipectl_state WHERE kind = 'checkpoint'",
+    )
+}
+
+#[test]
+fn the_whole_log_once_more_changes_nothing() {
+    let stage = Stage::new("replayed");
+    stage.config("tables:\n  - source: public.*\nsync:\n  batch: {max_rows: 300}\n");
+    stage.postgres.execute(DOCS);
+    stage.catch_up_and_verify();
+    let slot = format!("pipectl_{}", stage.name);
+    stage.admin.value(&format!("SELECT pg_copy_logical_replication_slot('{slot}', '{slot}_old')"));
+    let position = checkpoint(&stage);
+    let load = Load::start(&stage.postgres.url);
+    let before = stage.postgres.value("SELECT max(id) + 900 FROM public.docs WHERE id < 1000000000");
+    stage.wait_until("there is a log", |stage| {
+        stage.postgres.value(&format!("SELECT count(*) FROM public.docs WHERE id > {before}")) != "0"
+    });
+    load.stop();
+    stage.catch_up_and_verify();
+    for round in 0..2 {
+        // The slot and the position as they were before all that.
+        stage.admin.value(&format!("SELECT pg_drop_replication_slot('{slot}')"));
+        stage.admin.value(&format!("SELECT pg_copy_logical_replication_slot('{slot}_old', '{slot}')"));
+        let value = format!(r#"{{"version":1,"commit":"0/0","end":"{position}","xid":0}}"#);
+        stage.clickhouse.execute(&format!(
+            "INSERT INTO {{db}}.pipectl_state (pipeline, transport, slot, kind, name, value, sequence)
+             SELECT pipeline, transport, slot, kind, name, '{value}', {} FROM {{db}}.pipectl_state WHERE kind = 'checkpoint' LIMIT 1",
+            1_000_000 * (round + 1),
+        ));
+        let outcome = stage.catch_up_and_verify();
+        assert!(!outcome.stderr.contains(" 0 rows of changes stored"), "{outcome}");
+    }
+}
+
+#[test]
+fn signals_end_a_sync_with_their_own_exit_codes() {
+    let stage = Stage::new("signals");
+    stage.config(ALL);
+    stage.postgres.execute(DOCS);
+    // A writer that does not end keeps the slot from being made: nothing can be reached.
+    let writer = Postgres::connect(&stage.postgres.url);
+    writer.execute("BEGIN; INSERT INTO public.scratch VALUES (100, 'open')");
+    for (signal, code) in [("TERM", 143), ("INT", 130)] {
+        let mut running = stage.invocation(&["sync", "--until-caught-up"]).spawn();
+        running.wait_for("first copy:");
+        running.signal(signal);
+        running.wait_for("stopping");
+        let outcome = running.finish(SOON);
+        assert_eq!(outcome.status, Some(code), "{outcome}");
+    }
+    let mut running = stage.invocation(&["sync"]).spawn();
+    running.wait_for("first copy:");
+    kill(running);
+    writer.execute("COMMIT");
+    // What the killed one left at the server is taken away.
+    let outcome = stage.catch_up_and_verify();
+    assert!(outcome.stderr.contains("created replication slot"), "{outcome}");
+    let mut running = stage.invocation(&["sync"]).spawn();
+    running.wait_for("streaming from");
+    running.signal("INT");
+    assert_eq!(running.finish(SOON).status, Some(0));
+}
+
+#[test]
+fn an_idle_pipeline_lets_the_log_go() {
+    let stage = Stage::new("idle");
+    stage.config("tables:\n  - source: public.*\nsync:\n  heartbeat: 1s\n");
+    stage.postgres.execute(DOCS);
+    let other = Stage::new("busy_neighbour");
+    let mut running = stage.invocation(&["sync"]).spawn();
+    running.wait_for("streaming from");
+    other.postgres.execute("CREATE TABLE t AS SELECT g FROM generate_series(1, 20000) AS g");
+    let written = stage.admin.value("SELECT pg_current_wal_lsn()");
+    stage.wait_until("the slot moves on", |stage| {
+        stage.admin.value(&format!("SELECT '{}'::pg_lsn > '{written}'::pg_lsn", confirmed(stage))) == "t"
+    });
+    running.signal("TERM");
+    assert_eq!(running.finish(SOON).status, Some(0));
+    assert_eq!(confirmed(&stage), checkpoint(&stage));
+}
+
+#[test]
+fn settings_of_the_database_change_no_value() {
+    let stage = Stage::new("hostile");
+    stage.config(ALL);
+    for setting in [
+        "datestyle = 'German, DMY'",
+        "intervalstyle = 'iso_8601'",
+        "bytea_output = 'escape'",
+        "extra_float_digits = -5",
+        "timezone = 'Pacific/Apia'",
+        "statement_timeout = '1ms'",
+        "lock_timeout = '1ms'",
+        "search_path = 'nowhere'",
+        "idle_in_transaction_session_timeout = '1ms'",
+        "default_transaction_read_only = on",
+        "lc_monetary = 'C'",
+    ] {
+        stage.admin.execute(&format!("ALTER DATABASE {} SET {setting}", stage.name));
+    }
+    let insert = |first: u32| {
+        format!(
+            "SET search_path = public; SET statement_timeout = 0; SET default_transaction_read_only = off;
+             INSERT INTO public.odd SELECT g, g * 0.1, g / 3.0, make_date(2000, 1, 1) + g, now() + g * interval '1 day', \
+             g * interval '1 month 3 hours', decode(md5(g::text), 'hex'), ARRAY[g, g + 1] FROM generate_series({first}, {first} + 500) AS g"
+        )
+    };
+    stage.postgres.execute(
+        "CREATE TABLE public.odd (id int PRIMARY KEY, f float8, r float4, d date, t timestamptz, i interval, b bytea, a float8[])",
+    );
+    stage.postgres.execute(&insert(1));
+    stage.catch_up_and_verify();
+    stage.postgres.execute(&insert(1001));
+    let outcome = stage.catch_up_and_verify();
+    assert!(outcome.stderr.contains(" 501 rows of changes stored"), "{outcome}");
+}
