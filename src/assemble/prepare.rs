@@ -91,9 +91,10 @@ impl Preparation<'_> {
             publication::refuse_lost(lock.client(), &postgres.publication, &plans, &state).await?;
         }
         let owned = state.pipeline.as_ref().is_some_and(|pipeline| pipeline.owns_publication);
+        let before_slot = matches!(start, Start::Fresh | Start::Orphan);
+        let terms = publication::Terms { owned, before_slot, progress: self.progress };
         let (publications, owned) =
-            publication::ensure(lock.client(), self.settings, &postgres.publication, &plans, (owned, self.progress))
-                .await?;
+            publication::ensure(lock.client(), self.settings, &postgres.publication, &plans, terms).await?;
         if publications.is_empty() {
             if state.tables.values().any(|record| record.phase == TablePhase::Parked) {
                 return Err(Error::new(Kind::Value, "every table is parked")

@@ -33,24 +33,40 @@ struct Wanted<'a> {
     inserts_only: bool,
 }
 
-/// Makes the publications that the tables need, or adds tables to them. Returns their names, and whether pipectl made the first.
+/// What a pipeline's publications are made or altered under.
+#[derive(Clone, Copy)]
+pub(super) struct Terms<'a> {
+    /// Whether pipectl made them, and so may alter them.
+    pub(super) owned: bool,
+    /// Whether the slot is still to be made: a publication that is younger than the slot ends the stream.
+    pub(super) before_slot: bool,
+    /// Who is told.
+    pub(super) progress: &'a Progress,
+}
+
+/// Makes the publications that the tables need, or adds tables to them. Returns their names, and whether pipectl made the first. The one for tables
+/// without a key is made with the other, empty, so that such a table can join later.
 pub(super) async fn ensure(
     client: &Client,
     settings: &Settings,
     publication: &str,
     plans: &[TablePlan],
-    (owned, progress): (bool, &Progress),
+    terms: Terms<'_>,
 ) -> Result<(Vec<String>, bool)> {
     let (keyless, keyed): (Vec<_>, Vec<_>) = plans.iter().partition(|plan| plan.insert_only);
     let main = Wanted { name: publication.to_owned(), tables: keyed, inserts_only: false };
     let inserts = Wanted { name: inserts_publication(publication), tables: keyless, inserts_only: true };
     let mut names = Vec::new();
-    let mut made = owned;
+    let mut made = terms.owned;
     for wanted in [main, inserts] {
-        if wanted.tables.is_empty() {
+        let may_be_empty = wanted.inserts_only && !names.is_empty() && made && terms.before_slot;
+        if wanted.tables.is_empty() && !may_be_empty {
+            if read(client, &wanted).await?.is_some() {
+                names.push(wanted.name);
+            }
             continue;
         }
-        made |= ensure_one(client, settings, &wanted, owned, progress).await?;
+        made |= ensure_one(client, settings, &wanted, terms).await?;
         names.push(wanted.name);
     }
     Ok((names, made))
@@ -71,14 +87,16 @@ pub(super) async fn refuse_lost(client: &Client, publication: &str, plans: &[Tab
     .hint("`pipectl resync --all` makes it and the slot anew and copies everything again"))
 }
 
-async fn ensure_one(
-    client: &Client,
-    settings: &Settings,
-    wanted: &Wanted<'_>,
-    owned: bool,
-    progress: &Progress,
-) -> Result<bool> {
+async fn ensure_one(client: &Client, settings: &Settings, wanted: &Wanted<'_>, terms: Terms<'_>) -> Result<bool> {
+    let Terms { owned, progress, .. } = terms;
     let Some(existing) = read(client, wanted).await? else {
+        if !terms.before_slot {
+            return Err(Error::new(
+                Kind::SourceGap,
+                format!("publication \"{}\" is missing, and one made now is younger than the slot", wanted.name),
+            )
+            .hint("`pipectl resync --all` makes it and the slot anew and copies everything again"));
+        }
         let statement = create_statement(settings, wanted);
         run(client, &statement, &format!("could not create publication \"{}\"", wanted.name)).await?;
         progress.note(format!("created publication \"{}\" of {} tables", wanted.name, wanted.tables.len()));
@@ -142,10 +160,11 @@ async fn read(client: &Client, wanted: &Wanted<'_>) -> Result<Option<Existing>> 
 
 fn create_statement(settings: &Settings, wanted: &Wanted<'_>) -> String {
     let publish = if wanted.inserts_only { "publish = 'insert', " } else { "" };
+    let tables = list(settings, &wanted.tables);
+    let tables = if tables.is_empty() { tables } else { format!(" FOR TABLE {tables}") };
     format!(
-        "CREATE PUBLICATION {} FOR TABLE {} WITH ({publish}publish_via_partition_root = true)",
+        "CREATE PUBLICATION {}{tables} WITH ({publish}publish_via_partition_root = true)",
         quote_ident(&wanted.name),
-        list(settings, &wanted.tables),
     )
 }
 

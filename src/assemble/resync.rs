@@ -179,7 +179,7 @@ impl Run<'_> {
             self.settings,
             &postgres.publication,
             plans,
-            (owned, self.progress),
+            publication::Terms { owned, before_slot: true, progress: self.progress },
         )
         .await?;
         let identity = identify(postgres).await?;
