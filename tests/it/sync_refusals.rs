@@ -88,7 +88,8 @@ fn one_reader_at_a_time_and_the_other_is_named() {
     let psql_free = Postgres::connect(&stage.admin.url);
     let mut other = Command::new("pg_recvlogical")
         .args(["--start", "-f", "-", "-o", "proto_version=1", "-o", &format!("publication_names={}", slot(&stage))])
-        .args(["-S", &slot(&stage), "-d", &stage.admin.url])
+        // It must hold the slot without acknowledging anything: that would be a gap.
+        .args(["-S", &slot(&stage), "-d", &stage.admin.url, "-s", "0", "-F", "0"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
