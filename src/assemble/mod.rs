@@ -33,6 +33,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::watch;
 
+/// How often the server is asked whether it is still there.
+const LOOK_AROUND: Duration = Duration::from_secs(10);
+
 /// What the command line says beyond the settings.
 #[derive(Debug, Clone, Default)]
 pub struct SyncOptions {
@@ -163,7 +166,8 @@ async fn heartbeats(
     progress: Arc<Progress>,
 ) -> Result<Ended> {
     let mut lock = lock;
-    let pause = if every.is_zero() { Duration::from_secs(30) } else { every };
+    let mut written = tokio::time::Instant::now();
+    let pause = if every.is_zero() { LOOK_AROUND } else { every.min(LOOK_AROUND) };
     loop {
         tokio::time::sleep(pause).await;
         if lock.client().is_closed() {
@@ -173,10 +177,14 @@ async fn heartbeats(
                 Ok(None) | Err(_) => continue,
             }
         }
-        if !every.is_zero()
-            && let Err(error) = lock.heartbeat().await
-        {
-            progress.note(format!("warning: {error}"));
+        if !every.is_zero() && written.elapsed() >= every {
+            written = tokio::time::Instant::now();
+            if let Err(error) = lock.heartbeat().await {
+                progress.note(format!("warning: {error}"));
+            }
+        } else if lock.flushed().await.is_ok() {
+            // The stream of an idle database is silent for half of wal_sender_timeout: that the server answers is a sign of life too.
+            progress.sign_of_life();
         }
     }
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// How long an idle source may be silent: two heartbeats of the default, since one alone would come just too late each time.
-const LONGEST_SILENCE: Duration = Duration::from_secs(60);
+/// How long a source may be silent; it is asked more often than that whether it is still there.
+const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 
 /// The numbers of a running sync; shared, each updated by one stage.
 pub struct Progress {
