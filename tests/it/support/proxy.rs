@@ -1,5 +1,6 @@
 //! A TCP proxy that can cut what goes through it.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,7 +15,9 @@ pub(crate) struct Proxy {
 
 #[derive(Default)]
 struct Shared {
-    open: Mutex<Vec<TcpStream>>,
+    /// Both ends of each connection. One that has ended is not kept: a socket that is held open without being read makes its peer wait for ever.
+    open: Mutex<BTreeMap<u32, [TcpStream; 2]>>,
+    count: AtomicU32,
     /// Answers that are still to be lost, each with its connection.
     losses: AtomicU32,
 }
@@ -42,8 +45,8 @@ impl Proxy {
 
     /// Cuts every connection; says how many there were.
     pub(crate) fn cut(&self) -> usize {
-        let open: Vec<TcpStream> = self.shared.open.lock().unwrap().drain(..).collect();
-        open.iter().filter(|stream| stream.shutdown(Shutdown::Both).is_ok()).count()
+        let open = std::mem::take(&mut *self.shared.open.lock().unwrap());
+        open.values().flatten().filter(|stream| stream.shutdown(Shutdown::Both).is_ok()).count()
     }
 
     /// Swallows the next answers of the server, and cuts the connection instead.
@@ -60,7 +63,8 @@ impl Proxy {
 impl Shared {
     fn forward(self: &Arc<Self>, client: &TcpStream, upstream: &TcpStream) {
         let copies = |stream: &TcpStream| stream.try_clone().unwrap();
-        self.open.lock().unwrap().extend([copies(client), copies(upstream)]);
+        let id = self.count.fetch_add(1, Ordering::SeqCst);
+        self.open.lock().unwrap().insert(id, [copies(client), copies(upstream)]);
         for (from, to, answers) in [(client, upstream, false), (upstream, client, true)] {
             let (mut from, mut to, shared) = (copies(from), copies(to), Arc::clone(self));
             std::thread::spawn(move || {
@@ -77,6 +81,7 @@ impl Shared {
                 }
                 from.shutdown(Shutdown::Both).ok();
                 to.shutdown(Shutdown::Both).ok();
+                shared.open.lock().unwrap().remove(&id);
             });
         }
     }
