@@ -124,8 +124,25 @@ pub struct KafkaSettings {
     pub schema_registry_url: Option<Secret>,
     /// Where records go that cannot be carried.
     pub dead_letter_topic: Option<String>,
+    /// Further topics to read, each a name or a pattern with `*` and `?`: those that a router gave names of their own.
+    pub topics: Vec<String>,
     /// Properties of librdkafka, by their names there.
     pub properties: BTreeMap<String, Secret>,
+}
+
+impl KafkaSettings {
+    /// Brokers, and everything else left out.
+    pub fn new(brokers: impl Into<String>) -> Self {
+        Self {
+            brokers: brokers.into(),
+            topic_prefix: None,
+            connect_url: None,
+            schema_registry_url: None,
+            dead_letter_topic: None,
+            topics: Vec::new(),
+            properties: BTreeMap::new(),
+        }
+    }
 }
 
 /// An entry of `tables`: a pattern or one table, and what applies to what it matches.

@@ -102,6 +102,7 @@ pub(super) fn kafka(section: Section<'_>) -> KafkaSettings {
             .parse("schema_registry_url", url)
             .or_else(|| from_environment("SCHEMA_REGISTRY_URL").map(Secret::new)),
         dead_letter_topic: section.text("dead_letter_topic"),
+        topics: section.names("topics").unwrap_or_default(),
         properties,
     };
     section.finish();
