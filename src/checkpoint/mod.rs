@@ -175,10 +175,8 @@ impl StateStore {
 }
 
 impl CheckpointStore for StateStore {
-    type Position = Position;
-
-    async fn save(&mut self, position: &Position) -> Result<()> {
-        self.write("checkpoint", "", render(&CheckpointRecord::from(*position))?).await
+    async fn save(&mut self, position: Position) -> Result<()> {
+        self.write("checkpoint", "", render(&CheckpointRecord::from(position))?).await
     }
 
     async fn park(&mut self, relation: u32, reason: &str, since: Version) -> Result<()> {

@@ -20,6 +20,7 @@ pub use settings::{
     WrittenColumn,
 };
 pub use sources::{CLICKHOUSE_URL, DEFAULT_FILE, Flags, POSTGRES_URL, Sources};
+pub use url::HttpUrl;
 
 #[cfg(test)]
 use load::parse;

@@ -39,6 +39,21 @@ pub struct Settings {
     pub sync: SyncSettings,
 }
 
+impl Settings {
+    /// The connector's name in Kafka Connect.
+    pub fn connector_name(&self) -> String {
+        let set = self.kafka.as_ref().and_then(|kafka| kafka.connector.get("name"));
+        set.map_or_else(|| format!("pipectl_{}", self.pipeline), |name| name.expose().to_owned())
+    }
+
+    /// What the names of the connector's topics begin with, before the first dot.
+    pub fn topic_prefix(&self) -> String {
+        let kafka = self.kafka.as_ref();
+        let set = kafka.and_then(|kafka| kafka.connector.get("topic.prefix")).map(|prefix| prefix.expose().to_owned());
+        set.or_else(|| kafka?.topic_prefix.clone()).unwrap_or_else(|| self.pipeline.clone())
+    }
+}
+
 /// How a connection to Postgres is protected, as libpq's `sslmode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SslMode {
@@ -122,27 +137,14 @@ pub struct KafkaSettings {
     pub connect_url: Option<Secret>,
     /// The schema registry, for Avro.
     pub schema_registry_url: Option<Secret>,
+    /// Authority to trust (PEM): for HTTPS to Connect and the registry, and for TLS to the brokers where `properties` names none.
+    pub ca_file: Option<PathBuf>,
     /// Where records go that cannot be carried.
     pub dead_letter_topic: Option<String>,
-    /// Further topics to read, each a name or a pattern with `*` and `?`: those that a router gave names of their own.
-    pub topics: Vec<String>,
+    /// Properties of the Debezium connector that go before those that pipectl sets; `name` is the connector's own.
+    pub connector: BTreeMap<String, Secret>,
     /// Properties of librdkafka, by their names there.
     pub properties: BTreeMap<String, Secret>,
-}
-
-impl KafkaSettings {
-    /// Brokers, and everything else left out.
-    pub fn new(brokers: impl Into<String>) -> Self {
-        Self {
-            brokers: brokers.into(),
-            topic_prefix: None,
-            connect_url: None,
-            schema_registry_url: None,
-            dead_letter_topic: None,
-            topics: Vec::new(),
-            properties: BTreeMap::new(),
-        }
-    }
 }
 
 /// An entry of `tables`: a pattern or one table, and what applies to what it matches.

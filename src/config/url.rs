@@ -140,6 +140,61 @@ pub(super) fn clickhouse(url: &str) -> Result<ClickHouseUrl, String> {
     })
 }
 
+/// An `http://` or `https://` URL, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpUrl {
+    /// Whether it is `https://`.
+    pub secure: bool,
+    /// Host name or address.
+    pub host: String,
+    /// Port; the scheme's own where absent.
+    pub port: Option<u16>,
+    /// User, where a login stands in it.
+    pub user: Option<String>,
+    /// Its password; empty for none.
+    pub password: Secret,
+    /// What stands behind the host: empty, or with a slash before it and none behind.
+    pub path: String,
+}
+
+impl HttpUrl {
+    /// Takes a URL apart.
+    ///
+    /// # Errors
+    /// What is wrong with it, without showing it.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        let (secure, rest) = match url.split_once("://") {
+            Some(("http", rest)) => (false, rest),
+            Some(("https", rest)) => (true, rest),
+            _ => return Err("must look like http://host:port".to_owned()),
+        };
+        let parts = split(rest)?;
+        if parts.host.is_empty() {
+            return Err("must name a host: http://host:port".to_owned());
+        }
+        if !parts.query.is_empty() {
+            return Err("takes no parameters after ?".to_owned());
+        }
+        let path = parts.path.trim_matches('/');
+        Ok(Self {
+            secure,
+            host: decode(parts.host),
+            port: parts.port,
+            user: parts.user.filter(|user| !user.is_empty()).map(decode),
+            password: parts.password.map(|password| Secret::new(decode(password))).unwrap_or_default(),
+            path: if path.is_empty() { String::new() } else { format!("/{path}") },
+        })
+    }
+
+    /// The URL without its login and without a slash at its end.
+    pub fn address(&self) -> String {
+        let scheme = if self.secure { "https" } else { "http" };
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{scheme}://{host}{port}{}", self.path)
+    }
+}
+
 struct Parts<'a> {
     user: Option<&'a str>,
     password: Option<&'a str>,
@@ -263,6 +318,18 @@ mod tests {
         let url = clickhouse("https://ch.example/shop/").unwrap();
         assert_eq!((url.secure, url.port, url.database.as_deref()), (true, None, Some("shop")));
         assert_eq!(postgres("postgres://u@h/db?application_name=a@b").unwrap().host.as_deref(), Some("h"));
+    }
+
+    #[test]
+    fn takes_an_http_url_apart() {
+        let url = HttpUrl::parse("https://me:p%40@registry.example/apis/ccompat/v7/").unwrap();
+        assert_eq!((url.secure, url.port, url.user.as_deref()), (true, None, Some("me")));
+        assert_eq!((url.password.expose(), url.path.as_str()), ("p@", "/apis/ccompat/v7"));
+        assert_eq!(url.address(), "https://registry.example/apis/ccompat/v7");
+        assert_eq!(HttpUrl::parse("http://[::1]:8083").unwrap().address(), "http://[::1]:8083");
+        for url in ["localhost:8083", "http://", "http://h?x=1", "http://me:hunter2@h:x"] {
+            assert!(!HttpUrl::parse(url).unwrap_err().contains("hunter2"), "{url}");
+        }
     }
 
     #[test]

@@ -1,27 +1,28 @@
 //! The order data → checkpoint → acknowledgement, as types.
 
-use super::{Acknowledge, CheckpointStore};
+use super::{CheckpointStore, Source};
+use crate::change::Position;
 use crate::error::Result;
 use std::future::Future;
 
 /// A group is stored at the destination.
 #[derive(Debug)]
 #[must_use = "what is durable still has to be committed"]
-pub struct Durable<P> {
-    position: Option<P>,
+pub struct Durable {
+    position: Option<Position>,
 }
 
 /// The destination knows that it is complete up to a position.
 #[derive(Debug)]
 #[must_use = "what is committed still has to be acknowledged"]
-pub struct Committed<P> {
-    position: Option<P>,
+pub struct Committed {
+    position: Option<Position>,
 }
 
-impl<P> Committed<P> {
+impl Committed {
     /// Up to where.
-    pub fn position(&self) -> Option<&P> {
-        self.position.as_ref()
+    pub fn position(&self) -> Option<Position> {
+        self.position
     }
 }
 
@@ -29,7 +30,7 @@ impl<P> Committed<P> {
 ///
 /// # Errors
 /// What the work returns.
-pub async fn write<P>(position: Option<P>, store: impl Future<Output = Result<()>>) -> Result<Durable<P>> {
+pub async fn write(position: Option<Position>, store: impl Future<Output = Result<()>>) -> Result<Durable> {
     store.await?;
     Ok(Durable { position })
 }
@@ -38,11 +39,8 @@ pub async fn write<P>(position: Option<P>, store: impl Future<Output = Result<()
 ///
 /// # Errors
 /// What the store returns.
-pub async fn commit<C: CheckpointStore>(
-    store: &mut C,
-    durable: Durable<C::Position>,
-) -> Result<Committed<C::Position>> {
-    if let Some(position) = &durable.position {
+pub async fn commit(store: &mut impl CheckpointStore, durable: Durable) -> Result<Committed> {
+    if let Some(position) = durable.position {
         store.save(position).await?;
     }
     Ok(Committed { position: durable.position })
@@ -50,8 +48,8 @@ pub async fn commit<C: CheckpointStore>(
 
 /// Lets the source forget what is committed.
 #[expect(clippy::needless_pass_by_value, reason = "the proof is used up: it can be acknowledged once")]
-pub fn acknowledge<P>(source: &impl Acknowledge<P>, committed: Committed<P>) {
-    if let Some(position) = &committed.position {
-        source.acknowledge(position);
+pub fn acknowledge(source: &impl Source, committed: Committed) {
+    if let Some(position) = committed.position {
+        source.acknowledge(position.end);
     }
 }

@@ -1,5 +1,7 @@
 //! How to talk to each server: connections, catalogs, quoting. Knows nothing of pipelines.
 
 pub mod clickhouse;
-pub mod kafka;
+pub mod connect;
+mod http;
 pub mod postgres;
+pub mod registry;

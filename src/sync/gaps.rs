@@ -42,25 +42,8 @@ struct Task<'a> {
     columns: Vec<usize>,
 }
 
-/// What closes a group's gaps.
-#[derive(Debug, Default)]
-pub(super) struct Filled {
-    /// The rows, a batch a table.
-    pub(super) batches: Vec<TableBatch>,
-    /// Tables with a gap that nothing can fill: they are left behind.
-    pub(super) open: Vec<OpenGap>,
-}
-
-/// A gap that nothing can fill.
-#[derive(Debug)]
-pub(super) struct OpenGap {
-    pub(super) relation: u32,
-    pub(super) reason: String,
-    pub(super) since: Version,
-}
-
-/// Fills a group's gaps, table by table.
-pub(super) async fn fill(gaps: &[Gap], sink: &impl Sink, refetch: &mut impl Refetch) -> Result<Filled> {
+/// The rows that close a group's gaps, a batch a table.
+pub(super) async fn fill(gaps: &[Gap], sink: &impl Sink, refetch: &mut impl Refetch) -> Result<Vec<TableBatch>> {
     let mut tasks: Vec<Task<'_>> = Vec::new();
     for gap in gaps {
         if let Some(task) = tasks.iter_mut().find(|task| Arc::ptr_eq(&task.layout, &gap.layout)) {
@@ -74,19 +57,12 @@ pub(super) async fn fill(gaps: &[Gap], sink: &impl Sink, refetch: &mut impl Refe
             });
         }
     }
-    let mut filled = Filled::default();
+    let mut batches = Vec::new();
     for mut task in tasks {
         task.read_keys()?;
-        match task.fill(sink, refetch).await {
-            Ok(batch) => filled.batches.push(batch),
-            Err(error) if error.kind() == Kind::Value => {
-                let since = task.gaps.iter().map(|gap| gap.version).min().unwrap_or_default();
-                filled.open.push(OpenGap { relation: task.layout.relation, reason: error.with_causes(), since });
-            }
-            Err(error) => return Err(error),
-        }
+        batches.push(task.fill(sink, refetch).await?);
     }
-    Ok(filled)
+    Ok(batches)
 }
 
 impl Task<'_> {
@@ -156,9 +132,6 @@ impl Task<'_> {
         earlier: Option<&Known>,
         stored: Option<&Newest>,
     ) -> Result<Option<HashMap<usize, Fill>>> {
-        if !gap.from_destination {
-            return Ok(None);
-        }
         if gap.key_changed {
             // What is known of the new key is of another row, which had it before.
             return Ok(None);

@@ -111,7 +111,6 @@ impl Intake {
             batches,
             gaps: std::mem::take(&mut self.gaps),
             truncations: std::mem::take(&mut self.truncations),
-            dead: Vec::new(),
             position: self.position,
         }
     }
@@ -157,7 +156,6 @@ impl Intake {
             version,
             xid,
             key_changed,
-            from_destination: true,
         };
         let outcome = store(batch, &map, &parsed, version);
         let (rows, bytes) = (batch.rows() - before.0, batch.bytes() - before.1);

@@ -2,10 +2,10 @@
 
 use super::Progress;
 use super::intake::{Intake, Step};
-use super::writer::{Order, Stored, Writer, writer_gone};
+use super::writer::{Order, Writer, writer_gone};
 use crate::change::{Lsn, Position};
 use crate::error::{Error, Kind, Result};
-use crate::flow::{self, Adopted, CheckpointStore, DeadLetters, Event, Refetch, Sink, Source, Tables};
+use crate::flow::{self, Adopted, CheckpointStore, Committed, Event, Refetch, Sink, Source, Tables};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use std::sync::Arc;
@@ -50,8 +50,8 @@ pub struct Stream<T> {
     intake: Intake,
     tables: T,
     options: StreamOptions,
-    orders: mpsc::Sender<Order<Position>>,
-    done: mpsc::Receiver<Result<Stored<Position>>>,
+    orders: mpsc::Sender<Order>,
+    done: mpsc::Receiver<Result<Committed>>,
     writer: JoinHandle<()>,
     in_flight: usize,
     confirmed: Position,
@@ -69,12 +69,11 @@ impl<T> std::fmt::Debug for Stream<T> {
 
 impl<T: Tables> Stream<T> {
     /// An engine that goes on behind a position.
-    pub fn new<K, R, C, D>(writer: Writer<K, R, C, D>, tables: T, options: StreamOptions, from: Position) -> Self
+    pub fn new<K, R, C>(writer: Writer<K, R, C>, tables: T, options: StreamOptions, from: Position) -> Self
     where
         K: Sink + 'static,
         R: Refetch + 'static,
-        C: CheckpointStore<Position = Position> + 'static,
-        D: DeadLetters + 'static,
+        C: CheckpointStore + 'static,
     {
         let (orders, received) = mpsc::channel(1);
         let (report, done) = mpsc::channel(4);
@@ -278,7 +277,7 @@ impl<T: Tables> Stream<T> {
         self.progress.table(target, |table| table.parked = Some(reason.to_owned()));
     }
 
-    async fn order(&mut self, order: Order<Position>) -> Result<()> {
+    async fn order(&mut self, order: Order) -> Result<()> {
         if self.orders.send(order).await.is_err() {
             return Err(self.writers_error().await);
         }
@@ -304,16 +303,10 @@ impl<T: Tables> Stream<T> {
         Ok(())
     }
 
-    fn finished(&mut self, finished: Option<Result<Stored<Position>>>, source: &impl Source) -> Result<()> {
-        let Stored { committed, parked } = finished.ok_or_else(writer_gone)??;
+    fn finished(&mut self, finished: Option<Result<Committed>>, source: &impl Source) -> Result<()> {
+        let committed = finished.ok_or_else(writer_gone)??;
         self.in_flight -= 1;
-        for (relation, reason) in parked {
-            let target = self.intake.target(relation).unwrap_or_else(|| relation.to_string());
-            self.tell_parked(&target, &reason);
-            self.intake.park(relation);
-            self.tables.leave(relation);
-        }
-        if let Some(&position) = committed.position()
+        if let Some(position) = committed.position()
             && position.end > self.confirmed.end
         {
             self.confirmed = position;

@@ -3,6 +3,7 @@
 use super::reader::Section;
 use super::units;
 use crate::config::connections::{ClickHouseKeys, PostgresKeys};
+use crate::config::url::HttpUrl;
 use crate::config::{KafkaSettings, Secret, SslMode};
 use std::collections::BTreeMap;
 
@@ -75,11 +76,7 @@ pub(super) fn clickhouse(section: Section<'_>, by_flag: bool) -> ClickHouseKeys 
 
 /// `kafka`.
 pub(super) fn kafka(section: Section<'_>) -> KafkaSettings {
-    let url = |text: &str| {
-        (text.starts_with("http://") || text.starts_with("https://"))
-            .then(|| Secret::new(text))
-            .ok_or_else(|| "must look like http://host:port".to_owned())
-    };
+    let url = |text: &str| HttpUrl::parse(text).map(|_| Secret::new(text));
     let from_environment = |name: &str| section.reader.variables.get(name).filter(|value| !value.is_empty()).cloned();
     let brokers = section.text("brokers").or_else(|| from_environment("KAFKA_BROKERS"));
     if brokers.is_none() && !section.unreadable("brokers") {
@@ -88,25 +85,33 @@ pub(super) fn kafka(section: Section<'_>) -> KafkaSettings {
             "is missing: host:port, more of them separated by commas, or the variable KAFKA_BROKERS",
         );
     }
-    let mut properties = BTreeMap::new();
-    for (key, place) in section.get("properties").and_then(|place| section.reader.pairs(&place)).unwrap_or_default() {
-        if let Some(value) = section.reader.written(&place) {
-            properties.insert(key.text.clone(), Secret::new(value.text));
-        }
-    }
     let settings = KafkaSettings {
         brokers: brokers.unwrap_or_default(),
-        topic_prefix: section.text("topic_prefix"),
+        topic_prefix: section.parse("topic_prefix", topic_prefix),
         connect_url: section.parse("connect_url", url).or_else(|| from_environment("CONNECT_URL").map(Secret::new)),
         schema_registry_url: section
             .parse("schema_registry_url", url)
             .or_else(|| from_environment("SCHEMA_REGISTRY_URL").map(Secret::new)),
+        ca_file: section.text("ca_file").map(Into::into),
         dead_letter_topic: section.text("dead_letter_topic"),
-        topics: section.names("topics").unwrap_or_default(),
-        properties,
+        connector: secrets(&section, "connector"),
+        properties: secrets(&section, "properties"),
     };
     section.finish();
     settings
+}
+
+/// A map of the user's own names, whose values may be secrets.
+fn secrets(section: &Section<'_>, key: &'static str) -> BTreeMap<String, Secret> {
+    let pairs = section.get(key).and_then(|place| section.reader.pairs(&place)).unwrap_or_default();
+    let read = |place| section.reader.written(&place).map(|written| Secret::new(written.text));
+    pairs.into_iter().filter_map(|(key, place)| Some((key.text.clone(), read(place)?))).collect()
+}
+
+/// Debezium takes these letters only, and they are also the ones of a topic's name.
+fn topic_prefix(text: &str) -> Result<String, String> {
+    let good = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
+    good.then(|| text.to_owned()).ok_or_else(|| format!("\"{text}\" may hold letters, digits, dots, _ and - only"))
 }
 
 /// Knows keys without reading them.

@@ -2,15 +2,12 @@
 
 use crate::config::ClickHouseSettings;
 use crate::error::{Error, Kind, Result};
+use crate::server::http::tls;
 use clickhouse::{Client, Compression};
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// A ClickHouse server as the settings name it.
@@ -41,7 +38,7 @@ pub fn connect(settings: &ClickHouseSettings) -> Result<Server> {
     connector.set_nodelay(true);
     connector.enforce_http(false);
     let connector = HttpsConnectorBuilder::new()
-        .with_tls_config(tls(settings)?)
+        .with_tls_config(tls(settings.ca_file.as_deref(), "clickhouse.ca_file")?)
         .https_or_http()
         .enable_http1()
         .wrap_connector(connector);
@@ -54,26 +51,6 @@ pub fn connect(settings: &ClickHouseSettings) -> Result<Server> {
         .with_compression(Compression::Lz4)
         .with_product_info("pipectl", env!("CARGO_PKG_VERSION"));
     Ok(Server { client, address })
-}
-
-fn tls(settings: &ClickHouseSettings) -> Result<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    if let Some(path) = &settings.ca_file {
-        let certificates = CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
-            .map_err(|error| {
-                Error::new(Kind::Config, format!("could not read \"{}\"", path.display()))
-                    .because(error)
-                    .hint("`clickhouse.ca_file` must be a readable PEM file")
-            })?;
-        roots.add_parsable_certificates(certificates);
-    } else {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Error::new(Kind::Unexpected, "could not set up TLS").because(error))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 impl Server {
