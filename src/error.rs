@@ -97,12 +97,15 @@ impl Error {
         Self { kind: self.kind, message: message.into(), hint: self.hint.clone(), source: Some(Box::new(self)) }
     }
 
-    /// The message and what caused it, on one line.
+    /// The message and what caused it, on one line; each said once, since many libraries repeat the cause in their own text.
     pub fn with_causes(&self) -> String {
         let mut text = self.message.clone();
         let mut cause = StdError::source(self);
         while let Some(next) = cause {
-            text = format!("{text}: {next}");
+            let words = next.to_string();
+            if !text.contains(&words) {
+                text = format!("{text}: {words}");
+            }
             cause = next.source();
         }
         text

@@ -255,37 +255,21 @@ fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::change::TableName;
+    use crate::change::{TableName, fixtures};
     use crate::config::{Sources, load};
     use proptest::prelude::*;
 
     fn column(name: &str, toastable: bool) -> Column {
-        Column {
-            name: name.to_owned(),
-            number: 1,
-            type_oid: 25,
-            type_modifier: -1,
-            type_name: "text".to_owned(),
-            source_type: SourceType::String,
-            output_function: "pg_catalog.textout".to_owned(),
-            not_null: false,
-            generated: false,
-            toastable,
-            missing_value: None,
-        }
+        Column { toastable, ..fixtures::column(name, SourceType::String) }
     }
 
     fn table(schema: &str, name: &str, key: &[usize]) -> TableSchema {
         TableSchema {
-            relid: 1,
             name: TableName::new(schema, name),
-            columns: vec![column("id", false), column("body", true)],
             key: key.to_vec(),
-            identity: ReplicaIdentity::Default,
-            partitioned: false,
-            unlogged: false,
             estimated_rows: 1_234_567,
             bytes: 300 << 20,
+            ..fixtures::table(name, vec![column("id", false), column("body", true)])
         }
     }
 

@@ -1,4 +1,4 @@
--- The tables and views of a database.
+-- The tables and views of a database: all, or one table and its current view.
 SELECT
     name,
     engine,
@@ -9,3 +9,4 @@ SELECT
     total_rows
 FROM system.tables
 WHERE database = {database:String}
+    AND ({table:String} = '' OR name IN ({table:String}, concat({table:String}, '_current')))

@@ -131,7 +131,10 @@ impl Copies {
                     let reason = error.to_string();
                     self.progress
                         .note(format!("table \"{}\" is parked, the others go on: {reason}", job.layout.target));
-                    self.progress.table(&job.layout.target, |table| table.parked = Some(reason.clone()));
+                    self.progress.table(&job.layout.target, |table| {
+                        table.copy_ended = true;
+                        table.parked = Some(reason.clone());
+                    });
                     self.leave(relation, |left| drop(left.refused.insert(relation, reason))).await;
                 }
                 Err(error) => return Err(error),
@@ -150,7 +153,11 @@ impl Copies {
         let Some(left) = open.get_mut(&job.schema.relid) else { return };
         *left = left.saturating_sub(1);
         if *left == 0 {
-            let rows = self.progress.tables().get(&job.layout.target).map_or(0, |table| table.copied_rows);
+            let mut rows = 0;
+            self.progress.table(&job.layout.target, |table| {
+                table.copy_ended = true;
+                rows = table.copied_rows;
+            });
             self.progress.note(format!("{}: {rows} rows copied", job.schema.name));
         }
     }
@@ -216,9 +223,12 @@ impl Copies {
         task.spawn(async move {
             retrying(&progress, &stop, || sink.insert(&batch)).await?;
             progress.sign_of_life();
-            progress.copied_rows.fetch_add(batch.rows() as u64, Ordering::Relaxed);
+            let (rows, bytes) = (batch.rows() as u64, batch.bytes() as u64);
+            progress.copied_rows.fetch_add(rows, Ordering::Relaxed);
+            progress.copied_bytes.fetch_add(bytes, Ordering::Relaxed);
             progress.table(&batch.layout().target, |table| {
-                table.copied_rows += batch.rows() as u64;
+                table.copied_rows += rows;
+                table.copied_bytes += bytes;
                 for (column, count) in batch.policy_nulls() {
                     *table.policy_nulls.entry(column.to_owned()).or_default() += count;
                 }

@@ -6,17 +6,15 @@
 use super::copies::no_postgres;
 use super::layout::layout;
 use super::renamed::follow;
-use crate::batch::{ColumnType, Layout, RowMap, ValueType};
+use crate::batch::{ColumnType, Layout, Ranges, RowMap, ValueType};
 use crate::change::TableSchema;
 use crate::checkpoint::{State, StateStore, TablePhase};
 use crate::config::Settings;
 use crate::decode::pgoutput::Relation;
 use crate::error::{Error, Kind, Result};
 use crate::flow::{Adopted, Tables};
-use crate::server::clickhouse::Server;
-use crate::server::clickhouse::database;
+use crate::server::clickhouse::{self, Server};
 use crate::server::postgres::{Connection, connect, table};
-use crate::sink::clickhouse::ranges;
 use crate::sink::clickhouse::{TablePlan, ddl};
 use crate::sync::{Progress, retrying};
 use crate::tables::{Facts, apply, plan};
@@ -32,6 +30,8 @@ pub(super) struct LiveTables {
     client: Option<Connection>,
     store: StateStore,
     state: State,
+    /// The dates that the destination holds.
+    ranges: Ranges,
     layouts: HashMap<u32, Arc<Layout>>,
     progress: Arc<Progress>,
     stop: watch::Receiver<bool>,
@@ -41,7 +41,7 @@ impl LiveTables {
     pub(super) fn new(
         settings: &Settings,
         server: Server,
-        (store, state): (StateStore, State),
+        (store, state, ranges): (StateStore, State, Ranges),
         (progress, stop): (&Arc<Progress>, &watch::Receiver<bool>),
     ) -> Self {
         // The configuration's own statements are for `create-tables`; a changing column is no occasion to run them.
@@ -52,6 +52,7 @@ impl LiveTables {
             client: None,
             store,
             state,
+            ranges,
             layouts: HashMap::new(),
             progress: Arc::clone(progress),
             stop: stop.clone(),
@@ -73,13 +74,11 @@ impl LiveTables {
     async fn facts(&self, schema: TableSchema) -> Result<(Settings, Facts)> {
         let followed = follow(&self.settings, &self.state, std::slice::from_ref(&schema));
         let rule = followed.rule_for(&schema.name).cloned();
+        let target = rule.as_ref().map(|rule| rule.target_of(&schema.name)).unwrap_or_default();
         let settings = Settings { tables: rule.into_iter().collect(), ..followed };
-        let stored = database(&self.server, &settings.clickhouse.database).await?;
-        let ranges = ranges(&self.server).await?;
-        Ok((
-            settings,
-            Facts { source: Some(vec![schema]), stored, ranges, type_names: std::collections::BTreeMap::new() },
-        ))
+        let stored = clickhouse::table(&self.server, &settings.clickhouse.database, &target).await?;
+        let type_names = std::collections::BTreeMap::new();
+        Ok((settings, Facts { source: Some(vec![schema]), stored, ranges: self.ranges, type_names }))
     }
 
     async fn bring_up(&mut self, relation: &Relation) -> Result<Adopted> {

@@ -87,7 +87,7 @@ async fn stream(
     (progress, stop): (&Arc<Progress>, &watch::Receiver<bool>),
 ) -> Result<Ended> {
     let postgres = settings.postgres.as_ref().ok_or_else(copies::no_postgres)?;
-    let Prepared { lock, store, state, publications, from } = prepared;
+    let Prepared { lock, store, state, publications, ranges, from } = prepared;
     let live_store = store.clone();
     let writer = Writer {
         sink: ClickHouseSink::new(server.clone(), &settings.clickhouse.database),
@@ -105,7 +105,7 @@ async fn stream(
         until,
         stop_timeout: sync.stop_timeout,
     };
-    let tables = LiveTables::new(settings, server, (live_store, state), (progress, stop));
+    let tables = LiveTables::new(settings, server, (live_store, state, ranges), (progress, stop));
     // The lag is counted from here, not from the log's beginning.
     progress.confirmed.store(from.end.0, Ordering::Relaxed);
     let mut engine = Stream::new(writer, tables, options, from);

@@ -39,6 +39,8 @@ pub(super) struct Prepared {
     pub(super) store: StateStore,
     pub(super) state: State,
     pub(super) publications: Vec<String>,
+    /// The dates that the destination holds.
+    pub(super) ranges: Ranges,
     pub(super) from: Position,
 }
 
@@ -114,7 +116,7 @@ impl Preparation<'_> {
         let state = store.load().await?;
         self.tell_parked(&state);
         self.progress.copied.store(true, Ordering::Relaxed);
-        Ok(Prepared { lock, store, state, publications, from })
+        Ok(Prepared { lock, store, state, publications, ranges, from })
     }
 
     async fn make_tables(&self, lock: &PipelineLock, store: &mut StateStore) -> Result<(Vec<TablePlan>, Ranges)> {
@@ -239,6 +241,7 @@ impl Preparation<'_> {
                 return Err(keyless_interrupted(plan));
             }
             let left = if known { not_stored(all, copying.state, relation) } else { numbered(all) };
+            self.expect(plan, stored_rows(copying.state, relation));
             if !known {
                 let record = table_record(plan, TablePhase::Copying);
                 copying.store.save_table(relation, &record).await?;
@@ -249,9 +252,14 @@ impl Preparation<'_> {
         Ok(jobs)
     }
 
+    /// Tells how many rows are still to be copied, as far as the planner knows.
+    fn expect(&self, plan: &TablePlan, stored: u64) {
+        let rows = plan.schema.estimated_rows.saturating_sub(stored);
+        self.progress.expected_rows.fetch_add(rows, Ordering::Relaxed);
+        self.progress.table(&plan.target, |table| table.expected_rows = rows);
+    }
+
     fn job(&self, plan: &TablePlan, ranges: Ranges, left: Vec<(u32, HeapRange)>, version: Version) -> CopyJob {
-        self.progress.expected_rows.fetch_add(plan.schema.estimated_rows, Ordering::Relaxed);
-        self.progress.table(&plan.target, |table| table.expected_rows = plan.schema.estimated_rows);
         CopyJob {
             schema: Arc::new(plan.schema.clone()),
             layout: layout(plan, &plan.target, ranges, Lsn::ZERO),
@@ -332,6 +340,7 @@ impl Preparation<'_> {
         let mut jobs = Vec::new();
         for plan in &new {
             let all = plan_ranges(copying.lock.client(), &plan.schema).await?;
+            self.expect(plan, 0);
             let job = self.job(plan, copying.ranges, numbered(all), version);
             // What an earlier table of this name left there, or a copy that was broken off, is gone.
             sink.truncate(&job.layout, Version(version.0 - 1)).await?;
@@ -395,6 +404,11 @@ async fn park_renamed(plans: &[TablePlan], store: &mut StateStore) -> Result<()>
 /// Ranges with their numbers.
 pub(super) fn numbered(ranges: Vec<HeapRange>) -> Vec<(u32, HeapRange)> {
     (0..).zip(ranges).collect()
+}
+
+/// Rows of a table whose ranges are stored already.
+fn stored_rows(state: &State, relation: u32) -> u64 {
+    state.ranges.range((relation, 0)..=(relation, u32::MAX)).map(|(_, record)| record.rows).sum()
 }
 
 /// The ranges that are not stored yet. Blocks that are stored are skipped whatever their range's number is now; an open last range is read again from where it

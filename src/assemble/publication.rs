@@ -4,7 +4,7 @@
 //! never altered.
 
 use crate::checkpoint::State;
-use crate::config::Settings;
+use crate::config::{Settings, inserts_publication};
 use crate::error::{Error, Kind, Result};
 use crate::server::postgres::{quote_ident, quote_table, server_error};
 use crate::sink::clickhouse::TablePlan;
@@ -12,11 +12,6 @@ use crate::sync::Progress;
 use tokio_postgres::Client;
 
 const STATE: &str = include_str!("../../sql/postgres/publication_state.sql");
-
-/// The publication of tables without a key, whose inserts alone are sent.
-pub(super) fn inserts_publication(publication: &str) -> String {
-    format!("{publication}_inserts")
-}
 
 struct Existing {
     all_tables: bool,

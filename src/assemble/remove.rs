@@ -3,9 +3,8 @@
 use super::copies::no_postgres;
 use super::lock::PipelineLock;
 use super::prepare::{drop_slot, slot_taken};
-use super::publication::inserts_publication;
 use crate::checkpoint::{State, StateStore};
-use crate::config::Settings;
+use crate::config::{Settings, inserts_publication};
 use crate::error::{Error, Kind, Result};
 use crate::server::clickhouse;
 use crate::server::postgres::{quote_ident, server_error};

@@ -25,48 +25,15 @@ pub(super) fn follow(settings: &Settings, state: &State, schemas: &[TableSchema]
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::change::ReplicaIdentity;
+    use crate::change::fixtures::table;
     use crate::checkpoint::{TablePhase, TableRecord};
-    use crate::config::{ClickHouseSettings, Secret, SyncSettings, TableRule};
-
-    fn settings() -> Settings {
-        let clickhouse = ClickHouseSettings {
-            host: "localhost".into(),
-            port: 8123,
-            secure: false,
-            user: "default".into(),
-            password: Secret::default(),
-            database: "d".into(),
-            cluster: None,
-            ca_file: None,
-            version_column: "_version".into(),
-            deleted_column: "_deleted".into(),
-            password_in_file: false,
-        };
-        Settings {
-            pipeline: "p".into(),
-            postgres: None,
-            clickhouse,
-            kafka: None,
-            tables: vec![TableRule::new("public.*")],
-            statements: Vec::new(),
-            sync: SyncSettings::default(),
-        }
-    }
+    use crate::config::TableRule;
+    use crate::config::fixtures::settings;
 
     #[test]
     fn a_renamed_table_keeps_its_place() {
-        let schema = TableSchema {
-            relid: 7,
-            name: TableName::new("public", "new"),
-            columns: Vec::new(),
-            key: Vec::new(),
-            identity: ReplicaIdentity::Default,
-            partitioned: false,
-            unlogged: false,
-            estimated_rows: 0,
-            bytes: 0,
-        };
+        let settings = settings(vec![TableRule::new("public.*")]);
+        let schema = TableSchema { relid: 7, ..table("new", Vec::new()) };
         let record = TableRecord {
             source: "public.old".into(),
             target: "old".into(),
@@ -75,11 +42,11 @@ mod tests {
         };
         let mut state = State::default();
         state.tables.insert(7, record);
-        let followed = follow(&settings(), &state, std::slice::from_ref(&schema));
+        let followed = follow(&settings, &state, std::slice::from_ref(&schema));
         let rule = followed.rule_for(&schema.name).unwrap();
         assert_eq!(rule.target_of(&schema.name), "old");
         let mut other = schema;
         other.relid = 8;
-        assert_eq!(follow(&settings(), &state, &[other]), settings());
+        assert_eq!(follow(&settings, &state, &[other]), settings);
     }
 }

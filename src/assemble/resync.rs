@@ -173,6 +173,7 @@ impl Run<'_> {
         if let Some(pid) = slot_state(self.lock.client(), &postgres.slot).await?.and_then(|slot| slot.active_pid) {
             return Err(slot_taken(&postgres.slot, pid));
         }
+        let identity = identify(postgres).await?;
         let owned = state.pipeline.as_ref().is_some_and(|pipeline| pipeline.owns_publication);
         let (_, owned) = publication::ensure(
             self.lock.client(),
@@ -182,7 +183,6 @@ impl Run<'_> {
             publication::Terms { owned, before_slot: true, progress: self.progress },
         )
         .await?;
-        let identity = identify(postgres).await?;
         let mut record = PipelineRecord::intended(identity.system_identifier, identity.timeline, owned);
         record.resync_all = true;
         store.save_pipeline(&record).await?;
@@ -225,6 +225,7 @@ impl Run<'_> {
             self.execute(&format!("DROP TABLE IF EXISTS {} SYNC", ddl::qualified(&shadow.name, settings))).await?;
             self.execute(&ddl::create_table(&shadow, settings)).await?;
             self.progress.expected_rows.fetch_add(plan.schema.estimated_rows, std::sync::atomic::Ordering::Relaxed);
+            self.progress.table(&shadow.name, |table| table.expected_rows = plan.schema.estimated_rows);
             jobs.push(CopyJob {
                 schema: Arc::new(plan.schema.clone()),
                 layout: layout(plan, &shadow.name, ranges, Lsn::ZERO),

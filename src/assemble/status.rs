@@ -12,8 +12,6 @@ use std::collections::BTreeMap;
 
 const FLUSHED: &str = include_str!("../../sql/postgres/flushed.sql");
 const TABLE_SIZES: &str = include_str!("../../sql/clickhouse/table_sizes.sql");
-/// Bytes of log that a pipeline may be behind and still count as ready.
-const READY_LAG: u64 = 16 << 20;
 
 /// Where a pipeline stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,11 +39,10 @@ impl PipelineStatus {
         Some(self.source_lsn.0.saturating_sub(stored.0))
     }
 
-    /// Whether readers of the destination can rely on it: copied, read by a sync right now, and not far behind.
+    /// Whether readers of the destination can rely on it. That the source is followed means here: somebody reads the slot.
     pub fn ready(&self) -> bool {
-        self.copied
-            && self.slot.as_ref().is_some_and(|slot| slot.active_pid.is_some())
-            && self.lag_bytes().is_some_and(|lag| lag <= READY_LAG)
+        let followed = self.slot.as_ref().is_some_and(|slot| slot.active_pid.is_some());
+        crate::sync::ready(self.copied, followed, self.lag_bytes())
     }
 }
 

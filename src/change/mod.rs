@@ -1,6 +1,8 @@
 //! The vocabulary that all stages share: names, types, positions, changes. Pure; no I/O.
 
 mod event;
+#[cfg(test)]
+pub(crate) mod fixtures;
 mod name;
 mod position;
 mod schema;

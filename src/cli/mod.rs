@@ -18,6 +18,7 @@ mod status;
 mod sync;
 mod verify;
 mod verify_summary;
+mod working;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use output::Output;

@@ -21,12 +21,12 @@ pub(crate) struct Bar {
 impl Bar {
     pub(super) fn new(output: &Output, label: &str, unit: &'static str, total: Option<u64>) -> Self {
         let terminal = output.is_terminal() && !output.is_quiet();
-        let bar = output.bars().add(ProgressBar::new(total.unwrap_or(0)));
+        // Complete before it is added, since it is drawn then.
+        let bar = ProgressBar::new(total.unwrap_or(0)).with_style(style(unit, total.is_some()));
+        let bar = output.bars().add(bar.with_prefix(label.to_owned()));
         if total.is_none() {
             bar.unset_length();
         }
-        bar.set_style(style(unit, total.is_some()));
-        bar.set_prefix(label.to_owned());
         if terminal {
             bar.enable_steady_tick(Duration::from_millis(200));
         }
@@ -38,6 +38,17 @@ impl Bar {
     pub(crate) fn set(&self, position: u64) {
         self.drawn.set_position(position);
         self.line(false);
+    }
+
+    /// Sets the units done so far, and the remark behind the numbers.
+    pub(crate) fn advance(&self, position: u64, remark: impl Into<String>) {
+        self.drawn.set_position(position);
+        self.remark(remark);
+    }
+
+    /// How long it has been there.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// Adds to the units done.
@@ -97,8 +108,13 @@ fn describe(label: &str, unit: &str, bar: &ProgressBar, elapsed: Duration) -> St
     if unit != "bytes" {
         write!(text, " {unit}").ok();
     }
-    let per_second = (position as f64 / elapsed.as_secs_f64().max(0.001)) as u64;
-    write!(text, ", {}/s, {}", count(per_second), HumanDuration(elapsed)).ok();
+    let per_second = position as f64 / elapsed.as_secs_f64().max(0.001);
+    write!(text, ", {}/s, {}", count(per_second as u64), HumanDuration(elapsed)).ok();
+    let left = bar.length().map_or(0, |total| total.saturating_sub(position));
+    if left > 0 && position > 0 {
+        let seconds = (left as f64 / per_second).ceil() as u64;
+        write!(text, ", about {} left", HumanDuration(Duration::from_secs(seconds))).ok();
+    }
     let remark = bar.message();
     if !remark.is_empty() {
         write!(text, ", {remark}").ok();
@@ -155,6 +171,6 @@ mod tests {
         bar.set_length(2_000);
         bar.set_position(500);
         let line = describe("orders", "rows", &bar, Duration::from_secs(2));
-        assert_eq!(line, "orders: 500 of 2,000 (25 %) rows, 250/s, 2 seconds\n");
+        assert_eq!(line, "orders: 500 of 2,000 (25 %) rows, 250/s, 2 seconds, about 6 seconds left\n");
     }
 }

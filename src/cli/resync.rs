@@ -1,15 +1,11 @@
 //! `pipectl resync`.
 
 use super::Context;
-use super::signals::Signals;
-use super::sync::View;
+use super::working::{Worked, Working};
 use pipectl::assemble::{self, Resync};
 use pipectl::error::Result;
-use pipectl::sync::Progress;
-use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
 
 /// Copy tables again, beside the old ones, and exchange them
 ///
@@ -28,33 +24,19 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let settings = context.settings()?;
     let which = if args.all { Resync::All } else { Resync::Tables(args.tables) };
-    let mut signals = Signals::new()?;
-    let (stop, stopping) = watch::channel(false);
-    let (say, notes) = mpsc::unbounded_channel::<String>();
-    let progress = Progress::new(move |text| drop(say.send(text.to_owned())));
-    let mut view = View::new(context, Arc::clone(&progress), notes);
-    let mut work = pin!(assemble::resync(&settings, &which, &progress, &stopping));
-    let mut signalled = None;
-    let copied = loop {
-        tokio::select! {
-            copied = &mut work => break copied,
-            () = view.turn() => {}
-            code = signals.next() => {
-                if signalled.is_some() {
-                    return Ok(ExitCode::from(code));
-                }
-                signalled = Some(code);
-                context.output.message("stopping: the tables keep their old rows");
-                stop.send_replace(true);
-            }
-        }
-    };
-    view.finish();
-    if let (Some(code), Err(error)) = (signalled, &copied) {
+    let mut working = Working::new(context)?;
+    let (progress, stopping) = (Arc::clone(working.progress()), working.stopping());
+    let work = assemble::resync(&settings, &which, &progress, &stopping);
+    let Worked { result, signalled } =
+        match Box::pin(working.run(work, "stopping: the tables keep their old rows")).await {
+            Ok(worked) => worked,
+            Err(code) => return Ok(code),
+        };
+    if let (Some(code), Err(error)) = (signalled, &result) {
         context.output.message(&error.to_string());
         return Ok(ExitCode::from(code));
     }
-    let rows = copied?;
+    let rows = result?;
     if context.output.is_json() {
         context
             .output

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM.
+//! Ctrl-C, SIGTERM, and a terminal that was closed.
 
 use pipectl::error::{Error, Kind, Result};
 use std::future::Future;
@@ -15,11 +15,13 @@ pub(crate) enum Ended<T> {
     Signalled(u8),
 }
 
-/// Both signals, taken from their default action.
+/// The signals, taken from their default action.
 #[derive(Debug)]
 pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    /// Absent where it is ignored, as `nohup` arranges it: then it stays so.
+    hangup: Option<Signal>,
 }
 
 impl Signals {
@@ -31,7 +33,11 @@ impl Signals {
         let take = |kind| {
             signal(kind).map_err(|error| Error::new(Kind::Unexpected, "could not listen for signals").because(error))
         };
-        Ok(Self { interrupt: take(SignalKind::interrupt())?, terminate: take(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: take(SignalKind::interrupt())?,
+            terminate: take(SignalKind::terminate())?,
+            hangup: if hangup_is_ignored() { None } else { Some(take(SignalKind::hangup())?) },
+        })
     }
 
     /// Waits for one of them; says the exit code that stands for it.
@@ -39,6 +45,7 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => 130,
             _ = self.terminate.recv() => 143,
+            () = received(self.hangup.as_mut()) => 129,
         }
     }
 
@@ -69,4 +76,19 @@ impl Signals {
         }
         self.until(work).await
     }
+}
+
+async fn received(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether SIGHUP, the first signal, was set to be ignored by whoever started this process: the lowest bit of `SigIgn` in proc_pid_status(5). Where there is no
+/// such file nothing is known, and it is taken over.
+fn hangup_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }

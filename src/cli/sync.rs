@@ -1,22 +1,16 @@
 //! `pipectl sync`.
 
 use super::Context;
-use super::progress::Bar;
-use super::signals::Signals;
+use super::output::Output;
+use super::working::{Worked, Working};
 use pipectl::assemble::{self, SyncOptions};
 use pipectl::config::Settings;
 use pipectl::error::Result;
 use pipectl::sync::{Ended, Progress};
-use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, watch};
-
-/// How often a running stream says where it stands.
-const STEADY_LINE: Duration = Duration::from_secs(10);
-const REDRAW: Duration = Duration::from_millis(200);
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Copy the tables, then follow their changes
 ///
@@ -43,10 +37,8 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let settings = context.settings()?;
-    let mut signals = Signals::new()?;
-    let (stop, stopping) = watch::channel(false);
-    let (say, notes) = mpsc::unbounded_channel::<String>();
-    let progress = Progress::new(move |text| drop(say.send(text.to_owned())));
+    let mut working = Working::new(context)?;
+    let progress = Arc::clone(working.progress());
     let options = SyncOptions {
         until_caught_up: args.until_caught_up,
         tables: args.tables,
@@ -57,134 +49,55 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode> {
         Some(address) => Some(pipectl::http::serve(address, &settings.pipeline, Arc::clone(&progress)).await?),
         None => None,
     };
-    let mut view = View::new(context, Arc::clone(&progress), notes);
-    let mut work = pin!(assemble::sync(&settings, &options, &progress, &stopping));
-    let mut signalled = None;
-    let ended = loop {
-        tokio::select! {
-            ended = &mut work => break ended,
-            () = view.turn() => {}
-            code = signals.next() => {
-                if signalled.is_some() {
-                    return Ok(ExitCode::from(code));
-                }
-                signalled = Some(code);
-                context.output.message("stopping: the open batch is stored and acknowledged; a second signal stops at once");
-                stop.send_replace(true);
-            }
-        }
+    let stopping = working.stopping();
+    let work = assemble::sync(&settings, &options, &progress, &stopping);
+    let farewell = "stopping: the open batch is stored and acknowledged; a second signal stops at once";
+    let Worked { result, signalled } = match Box::pin(working.run(work, farewell)).await {
+        Ok(worked) => worked,
+        Err(code) => return Ok(code),
     };
-    view.finish();
-    let ended = ended?;
-    view.summary(&settings, ended)?;
-    if options.until_caught_up && ended == Ended::Stopped {
-        return Ok(ExitCode::from(signalled.unwrap_or(1)));
-    }
+    let ended = result?;
+    let told = summary(&settings, &progress, ended, &context.output);
     if ended == Ended::CaughtUp {
         assemble::refuse_parked(&progress)?;
     }
-    Ok(ExitCode::SUCCESS)
+    told?;
+    match ended {
+        Ended::Stopped if options.until_caught_up => Ok(ExitCode::from(signalled.unwrap_or(1))),
+        Ended::Stopped | Ended::CaughtUp => Ok(ExitCode::SUCCESS),
+    }
 }
 
-/// Draws what the engine tells: notes as lines, the copy as a bar, the stream as a steady line.
-pub(super) struct View<'a> {
-    context: &'a Context,
-    progress: Arc<Progress>,
-    notes: mpsc::UnboundedReceiver<String>,
-    bar: Option<Bar>,
-    last_line: Instant,
-    last_rows: u64,
-    last_groups: u64,
-}
-
-impl<'a> View<'a> {
-    pub(super) fn new(context: &'a Context, progress: Arc<Progress>, notes: mpsc::UnboundedReceiver<String>) -> Self {
-        Self { context, progress, notes, bar: None, last_line: Instant::now(), last_rows: 0, last_groups: 0 }
-    }
-
-    /// Waits for a note or the next time to redraw.
-    pub(super) async fn turn(&mut self) {
-        tokio::select! {
-            Some(note) = self.notes.recv() => self.context.output.message(&note),
-            () = tokio::time::sleep(REDRAW) => self.draw(),
+fn summary(settings: &Settings, progress: &Progress, ended: Ended, output: &Output) -> Result<()> {
+    let number = |value: &AtomicU64| value.load(Ordering::Relaxed);
+    let confirmed = pipectl::change::Lsn(number(&progress.confirmed));
+    let how = match ended {
+        Ended::CaughtUp => "caught up",
+        Ended::Stopped => "stopped",
+    };
+    output.message(&format!(
+        "{}: {how}; {} rows copied, {} rows of changes stored, complete up to {confirmed}",
+        settings.pipeline,
+        number(&progress.copied_rows),
+        number(&progress.changed_rows),
+    ));
+    for (name, table) in progress.tables() {
+        for (column, count) in table.policy_nulls {
+            output.message(&format!("{name}.{column}: {count} values that ClickHouse cannot hold are NULL"));
         }
     }
-
-    fn draw(&mut self) {
-        let expected = self.progress.expected_rows.load(Ordering::Relaxed);
-        let copied = self.progress.copied_rows.load(Ordering::Relaxed);
-        if !self.progress.copied.load(Ordering::Relaxed) {
-            if expected > 0 || copied > 0 {
-                let bar = self.bar.get_or_insert_with(|| self.context.output.bar("copy", "rows", Some(expected)));
-                bar.set_total(expected.max(copied));
-                bar.set(copied);
-            }
-            return;
-        }
-        if let Some(bar) = self.bar.take() {
-            bar.set_total(copied);
-            bar.set(copied);
-            bar.finish();
-        }
-        if self.last_line.elapsed() >= STEADY_LINE {
-            self.steady_line();
-        }
+    if !output.is_json() {
+        return Ok(());
     }
-
-    fn steady_line(&mut self) {
-        let rows = self.progress.changed_rows.load(Ordering::Relaxed);
-        let groups = self.progress.groups.load(Ordering::Relaxed);
-        let seconds = self.last_line.elapsed().as_secs_f64();
-        let rate = (rows - self.last_rows) as f64 / seconds;
-        self.context.output.message(&format!(
-            "lag {} bytes, {:.1} s; {rate:.0} rows/s; {rows} rows in {groups} batches, {} since the last line",
-            self.progress.lag_bytes(),
-            self.progress.lag_seconds(),
-            groups - self.last_groups,
-        ));
-        (self.last_line, self.last_rows, self.last_groups) = (Instant::now(), rows, groups);
-    }
-
-    pub(super) fn finish(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish();
-        }
-        while let Ok(note) = self.notes.try_recv() {
-            self.context.output.message(&note);
-        }
-    }
-
-    fn summary(&self, settings: &Settings, ended: Ended) -> Result<()> {
-        let how = match ended {
-            Ended::CaughtUp => "caught up",
-            Ended::Stopped => "stopped",
-        };
-        self.context.output.message(&format!(
-            "{}: {how}; {} rows copied, {} rows of changes stored, complete up to {}",
-            settings.pipeline,
-            self.progress.copied_rows.load(Ordering::Relaxed),
-            self.progress.changed_rows.load(Ordering::Relaxed),
-            pipectl::change::Lsn(self.progress.confirmed.load(Ordering::Relaxed)),
-        ));
-        let number = |value: &std::sync::atomic::AtomicU64| value.load(Ordering::Relaxed);
-        if self.context.output.is_json() {
-            self.context.output.json(&serde_json::json!({
-                "version": 1,
-                "pipeline": settings.pipeline,
-                "ended": how,
-                "copied_rows": number(&self.progress.copied_rows),
-                "changed_rows": number(&self.progress.changed_rows),
-                "batches": number(&self.progress.groups),
-                "confirmed_lsn": pipectl::change::Lsn(number(&self.progress.confirmed)).to_string(),
-            }))?;
-        }
-        for (name, table) in self.progress.tables() {
-            for (column, count) in table.policy_nulls {
-                self.context
-                    .output
-                    .message(&format!("{name}.{column}: {count} values that ClickHouse cannot hold are NULL"));
-            }
-        }
-        Ok(())
-    }
+    output.json(&serde_json::json!({
+        "version": 1,
+        "pipeline": settings.pipeline,
+        "ended": how,
+        "copied_rows": number(&progress.copied_rows),
+        "copied_bytes": number(&progress.copied_bytes),
+        "changed_rows": number(&progress.changed_rows),
+        "batches": number(&progress.groups),
+        "bytes": number(&progress.bytes),
+        "confirmed_lsn": confirmed.to_string(),
+    }))
 }

@@ -1,11 +1,11 @@
 //! `pipectl verify`: are both sides equal?
 
 use super::Context;
-use super::duration::duration;
 use super::output::Output;
 use super::progress::Bar;
 use super::verify_summary::summarize;
 use clap::Args;
+use pipectl::config;
 use pipectl::error::{Error, Kind, Result};
 use pipectl::server::postgres::connect;
 use pipectl::verify::{Event, Options, select, verify};
@@ -41,7 +41,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     strict: bool,
     /// Where the sides differ: how long sync may take to pass the moment of the comparison
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = wait)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = config::duration)]
     wait: Duration,
 }
 
@@ -115,11 +115,6 @@ fn part(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "write a part of all rows: 1%, or 0.01".to_owned())
 }
 
-/// Reads a length of time, or `0s`.
-fn wait(text: &str) -> Result<Duration, String> {
-    if text == "0s" { Ok(Duration::ZERO) } else { duration(text) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +127,5 @@ mod tests {
         for wrong in ["", "%", "0", "0%", "101%", "2", "-1%", "NaN", "one"] {
             assert!(part(wrong).is_err(), "{wrong}");
         }
-        assert_eq!(wait("0s"), Ok(Duration::ZERO));
     }
 }

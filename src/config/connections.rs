@@ -3,9 +3,10 @@
 //! A URL from a flag replaces all that the YAML says of the place and the login: these keys are not even read then. One from the environment is used only where the
 //! YAML names neither a URL nor a host: half of a connection from each would send a password to a server it was not meant for.
 
+use super::names::own_name;
 use super::problems::Problems;
 use super::sources::{CLICKHOUSE_URL, POSTGRES_URL};
-use super::url::{self, ClickHouseUrl, PostgresUrl};
+use super::url;
 use super::{ClickHouseSettings, PostgresSettings, Secret, SslMode};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,9 +26,9 @@ pub(super) struct Written {
     pub(super) line: usize,
 }
 
-/// What the YAML says of Postgres.
+/// What the YAML says of a server's place and of the login, whichever server it is.
 #[derive(Debug, Default)]
-pub(super) struct PostgresKeys {
+pub(super) struct ServerKeys {
     /// The section's line; 0 where there is none.
     pub(super) line: usize,
     /// The URL or the host stands there and cannot be read: that is told already.
@@ -37,6 +38,12 @@ pub(super) struct PostgresKeys {
     pub(super) port: Option<u16>,
     pub(super) user: Option<String>,
     pub(super) password: Option<Written>,
+}
+
+/// What the YAML says of Postgres.
+#[derive(Debug, Default)]
+pub(super) struct PostgresKeys {
+    pub(super) server: ServerKeys,
     pub(super) database: Option<String>,
     pub(super) sslmode: Option<SslMode>,
     pub(super) sslrootcert: Option<PathBuf>,
@@ -49,15 +56,7 @@ pub(super) struct PostgresKeys {
 /// What the YAML says of ClickHouse.
 #[derive(Debug, Default)]
 pub(super) struct ClickHouseKeys {
-    /// The section's line; 0 where there is none.
-    pub(super) line: usize,
-    /// The URL or the host stands there and cannot be read: that is told already.
-    pub(super) unreadable: bool,
-    pub(super) url: Option<Written>,
-    pub(super) host: Option<String>,
-    pub(super) port: Option<u16>,
-    pub(super) user: Option<String>,
-    pub(super) password: Option<Written>,
+    pub(super) server: ServerKeys,
     pub(super) secure: Option<bool>,
     pub(super) database: Option<String>,
     pub(super) cluster: Option<String>,
@@ -73,74 +72,79 @@ pub(super) struct Surroundings<'a> {
     pub(super) pipeline: &'a str,
 }
 
-/// Where a URL was found.
-struct Found<'a> {
-    url: &'a str,
-    place: &'a str,
+/// What a server's URL says, and where that stands.
+struct Base<U> {
+    url: U,
+    /// The URL's line, or the section's where there is no URL.
     line: Option<usize>,
 }
 
-fn find<'a>(
-    around: &Surroundings<'a>,
-    written: Option<&'a Written>,
-    has_host: bool,
-    names: [&'a str; 3],
-) -> Option<Found<'a>> {
+/// The first URL of the flag, the YAML and the variable, by their `names`, taken apart; one that says nothing where the YAML names a host instead. None where
+/// nothing says where the server is, or the URL cannot be read.
+fn base<U: Default>(
+    keys: &ServerKeys,
+    around: &Surroundings<'_>,
+    names: [&str; 3],
+    read: impl Fn(&str) -> Result<U, String>,
+    problems: &Problems,
+) -> Option<Base<U>> {
+    if keys.unreadable {
+        return None;
+    }
     let [flag, key, variable] = names;
-    if let Some(url) = around.flag {
-        return Some(Found { url, place: flag, line: None });
+    let of_environment = || around.variables.get(variable).filter(|url| !url.is_empty() && keys.host.is_none());
+    let (url, place, line) = if let Some(url) = around.flag {
+        (url, flag, None)
+    } else if let Some(written) = &keys.url {
+        (written.text.as_str(), key, Some(written.line))
+    } else if let Some(url) = of_environment() {
+        (url.as_str(), variable, None)
+    } else {
+        let line = Some(keys.line).filter(|line| *line > 0);
+        if keys.host.is_some() {
+            return Some(Base { url: U::default(), line });
+        }
+        let section = key.trim_end_matches(".url");
+        // A verb may do without Postgres, so that only an empty section is wrong there.
+        if line.is_some() || section == "clickhouse" {
+            problems.add(line, section, format!("needs `url`, `host`, or the variable {variable}"));
+        }
+        return None;
+    };
+    match read(url) {
+        Ok(url) => Some(Base { url, line }),
+        Err(what) => {
+            problems.add(line, place, what);
+            None
+        }
     }
-    if let Some(written) = written {
-        return Some(Found { url: &written.text, place: key, line: Some(written.line) });
-    }
-    let url = around.variables.get(variable).filter(|url| !url.is_empty() && !has_host)?;
-    Some(Found { url, place: variable, line: None })
 }
 
 /// Puts the connection to Postgres together; none where nothing says where it is.
 pub(super) fn postgres(keys: PostgresKeys, around: &Surroundings<'_>, problems: &Problems) -> Option<PostgresSettings> {
-    if keys.unreadable {
-        return None;
-    }
+    let PostgresKeys { server, .. } = keys;
     let names = ["--postgres-url", "postgres.url", POSTGRES_URL];
-    let found = find(around, keys.url.as_ref(), keys.host.is_some(), names);
-    let base = match &found {
-        Some(found) => match url::postgres(found.url) {
-            Ok(base) => base,
-            Err(what) => {
-                problems.add(found.line, found.place, what);
-                return None;
-            }
-        },
-        None if keys.host.is_none() => {
-            if keys.line > 0 {
-                problems.add(Some(keys.line), "postgres", "needs `url`, `host`, or the variable POSTGRES_URL");
-            }
-            return None;
-        }
-        None => PostgresUrl::default(),
-    };
+    let Base { url: base, line } = base(&server, around, names, url::postgres, problems)?;
     let by_flag = around.flag.is_some();
-    let line = found.map_or(Some(keys.line).filter(|line| *line > 0), |found| found.line);
-    let in_file = password_in_file(keys.url.as_ref(), keys.password.as_ref(), base.written_password.expose());
+    let in_file = password_in_file(&server, base.written_password.expose());
     let required = |value: Option<String>, key: &str| {
         if value.is_none() {
             problems.add(line, &format!("postgres.{key}"), "is missing, in the URL too");
         }
         value
     };
-    let user = required(keys.user.or(base.user), "user");
-    let host = required(keys.host.or(base.host), "host");
+    let user = required(server.user.or(base.user), "user");
+    let host = required(server.host.or(base.host), "host");
     let (sslcert, sslkey) = (keys.sslcert.or(base.sslcert), keys.sslkey.or(base.sslkey));
     if sslcert.is_some() != sslkey.is_some() {
         problems.add(line, "postgres.sslcert", "goes together with sslkey: set both or neither");
     }
-    let own_name = format!("pipectl_{}", around.pipeline);
+    let own_name = own_name(around.pipeline);
     Some(PostgresSettings {
         host: host?,
-        port: keys.port.or(base.port).unwrap_or(POSTGRES_PORT),
+        port: server.port.or(base.port).unwrap_or(POSTGRES_PORT),
         user: user.clone()?,
-        password: keys.password.map(|it| Secret::new(it.text)).or(base.password).unwrap_or_default(),
+        password: server.password.map(|it| Secret::new(it.text)).or(base.password).unwrap_or_default(),
         // As libpq: a database named like the role.
         database: keys.database.or(base.database).or(user)?,
         sslmode: base.sslmode.filter(|_| by_flag).or(keys.sslmode).or(base.sslmode).unwrap_or_default(),
@@ -159,34 +163,17 @@ pub(super) fn clickhouse(
     around: &Surroundings<'_>,
     problems: &Problems,
 ) -> Option<ClickHouseSettings> {
-    if keys.unreadable {
-        return None;
-    }
+    let ClickHouseKeys { server, .. } = keys;
     let names = ["--clickhouse-url", "clickhouse.url", CLICKHOUSE_URL];
-    let found = find(around, keys.url.as_ref(), keys.host.is_some(), names);
-    let base = match &found {
-        Some(found) => match url::clickhouse(found.url) {
-            Ok(base) => base,
-            Err(what) => {
-                problems.add(found.line, found.place, what);
-                return None;
-            }
-        },
-        None if keys.host.is_none() => {
-            let line = Some(keys.line).filter(|line| *line > 0);
-            problems.add(line, "clickhouse", "needs `url`, `host`, or the variable CLICKHOUSE_URL");
-            return None;
-        }
-        None => ClickHouseUrl::default(),
-    };
-    let in_file = password_in_file(keys.url.as_ref(), keys.password.as_ref(), base.written_password.expose());
+    let Base { url: base, .. } = base(&server, around, names, url::clickhouse, problems)?;
+    let in_file = password_in_file(&server, base.written_password.expose());
     let secure = keys.secure.unwrap_or(base.secure);
     Some(ClickHouseSettings {
-        host: keys.host.unwrap_or(base.host),
-        port: keys.port.or(base.port).unwrap_or(if secure { CLICKHOUSE_TLS_PORT } else { CLICKHOUSE_PORT }),
+        host: server.host.unwrap_or(base.host),
+        port: server.port.or(base.port).unwrap_or(if secure { CLICKHOUSE_TLS_PORT } else { CLICKHOUSE_PORT }),
         secure,
-        user: keys.user.or(base.user).unwrap_or_else(|| "default".to_owned()),
-        password: keys.password.map(|it| Secret::new(it.text)).or(base.password).unwrap_or_default(),
+        user: server.user.or(base.user).unwrap_or_else(|| "default".to_owned()),
+        password: server.password.map(|it| Secret::new(it.text)).or(base.password).unwrap_or_default(),
         database: keys.database.or(base.database).unwrap_or_else(|| around.pipeline.to_owned()),
         cluster: keys.cluster,
         ca_file: keys.ca_file,
@@ -197,9 +184,9 @@ pub(super) fn clickhouse(
 }
 
 /// Whether a password stands in the YAML itself rather than in a variable. A default, `${PW:-secret}`, stands there too.
-fn password_in_file(url: Option<&Written>, password: Option<&Written>, of_url: &str) -> bool {
-    if let Some(password) = password {
+fn password_in_file(keys: &ServerKeys, of_url: &str) -> bool {
+    if let Some(password) = &keys.password {
         return !password.text.is_empty() && !password.literal.contains('\0');
     }
-    !of_url.is_empty() && url.is_some_and(|url| url.literal.contains(&format!(":{of_url}@")))
+    !of_url.is_empty() && keys.url.as_ref().is_some_and(|url| url.literal.contains(&format!(":{of_url}@")))
 }

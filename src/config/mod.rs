@@ -1,8 +1,12 @@
 //! From text to [`Settings`]: the YAML file, `.env` and `${VAR}`, checked whole before anything runs.
 
 mod connections;
+mod duration;
 mod file;
+#[cfg(test)]
+pub(crate) mod fixtures;
 mod load;
+mod names;
 mod problems;
 mod rules;
 mod secret;
@@ -10,7 +14,9 @@ mod settings;
 mod sources;
 mod url;
 
+pub use duration::duration;
 pub use load::{load, load_clickhouse, load_postgres, load_postgres_without_file};
+pub use names::inserts_publication;
 pub use rules::Selected;
 pub use secret::Secret;
 pub use settings::{

@@ -1,7 +1,7 @@
 //! `--fix`: runs what can be run without a restart, without another role and without taking anything away.
 
 use super::finding::Place;
-use super::report::{Report, chain};
+use super::report::Report;
 use crate::checkpoint::{PipelineRecord, StateStore};
 use crate::config::Settings;
 use crate::error::Result;
@@ -36,7 +36,7 @@ pub async fn mend(settings: &Settings, report: &Report, before: &(dyn Fn(Place, 
         };
         for statement in &remedy.statements {
             before(remedy.place, statement);
-            let error = run(settings, remedy.place, statement).await.err().map(|error| chain(&error));
+            let error = run(settings, remedy.place, statement).await.err().map(|error| error.with_causes());
             if statement.contains("pg_reload_conf") {
                 // The server reads its files a moment after it has answered.
                 tokio::time::sleep(RELOAD).await;
@@ -55,7 +55,7 @@ pub async fn mend(settings: &Settings, report: &Report, before: &(dyn Fn(Place, 
             quote_ident(&settings.clickhouse.database)
         );
         before(Place::ClickHouse, &statement);
-        let error = remember_publication(settings).await.err().map(|error| chain(&error));
+        let error = remember_publication(settings).await.err().map(|error| error.with_causes());
         done.push(Mended { check, place: Place::ClickHouse, statement, error });
     }
     done

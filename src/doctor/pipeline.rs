@@ -2,7 +2,7 @@
 
 use super::finding::{Finding, Remedy, count, some_of};
 use super::postgres::Source;
-use super::report::{Findings, chain};
+use super::report::Findings;
 use crate::change::Lsn;
 use crate::checkpoint::{State, StateStore, TablePhase};
 use crate::config::{PostgresSettings, Settings};
@@ -18,7 +18,7 @@ pub(super) async fn check(settings: &Settings, postgres: &PostgresSettings, sour
         Ok(state) => state,
         Err(error) => {
             for id in ["pipeline.position", "pipeline.parked"] {
-                findings.put(id, Finding::not_run(chain(&error)));
+                findings.put(id, Finding::not_run(error.with_causes()));
             }
             return;
         }

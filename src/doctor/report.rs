@@ -4,7 +4,6 @@ use super::catalogue::{CHECKS, Entry, Part};
 use super::finding::{Finding, Outcome, Remedy};
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
-use std::error::Error as _;
 
 /// A check and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +84,7 @@ impl Findings {
 
     /// Takes a finding in, or why it could not be had.
     pub(super) fn put_result(&mut self, id: &'static str, finding: Result<Finding>) {
-        self.put(id, finding.unwrap_or_else(|error| Finding::not_run(chain(&error))));
+        self.put(id, finding.unwrap_or_else(|error| Finding::not_run(error.with_causes())));
     }
 
     /// Whether the check of this id was made and did not fail.
@@ -95,7 +94,7 @@ impl Findings {
 
     /// Says what ended the examination of a server: the reason of each check of it that was not made.
     pub(super) fn stop(&mut self, error: &Error) {
-        self.stopped = Some(chain(error));
+        self.stopped = Some(error.with_causes());
     }
 
     /// Takes the findings of a server in.
@@ -135,21 +134,6 @@ fn not_made(entry: &Entry, before: &[Check]) -> Finding {
         _ => "there is nothing to look at yet".to_owned(),
     };
     Finding::not_run(why)
-}
-
-/// An error with its causes, in one line.
-pub(super) fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -6,6 +6,6 @@ mod progress;
 mod stream;
 mod writer;
 
-pub use progress::{Progress, TableProgress};
+pub use progress::{Progress, READY_LAG, TableProgress, ready};
 pub use stream::{Ended, Stream, StreamOptions};
 pub use writer::{Writer, retrying};

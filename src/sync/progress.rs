@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// Bytes of log that may be missing at the destination while its readers can rely on it.
+pub const READY_LAG: u64 = 16 << 20;
 /// How long a source may be silent; it is asked more often than that whether it is still there.
 const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 
@@ -24,6 +26,8 @@ pub struct Progress {
     pub copied_rows: AtomicU64,
     /// Rows that copies are expected to store.
     pub expected_rows: AtomicU64,
+    /// Bytes that copies stored, before they are compressed.
+    pub copied_bytes: AtomicU64,
     /// Whether the first copy is complete.
     pub copied: AtomicBool,
     /// Position up to which all is stored and acknowledged.
@@ -45,8 +49,12 @@ pub struct Progress {
 pub struct TableProgress {
     /// Rows that its copy stored.
     pub copied_rows: u64,
-    /// Rows that its copy is expected to store.
+    /// Rows that its copy is expected to store: the planner's estimate.
     pub expected_rows: u64,
+    /// Bytes that its copy stored, before they are compressed.
+    pub copied_bytes: u64,
+    /// Whether its copy is over.
+    pub copy_ended: bool,
     /// Rows that streamed changes stored.
     pub changed_rows: u64,
     /// Values stored as NULL because ClickHouse can't hold them, by column.
@@ -73,6 +81,7 @@ impl Progress {
             bytes: AtomicU64::new(0),
             copied_rows: AtomicU64::new(0),
             expected_rows: AtomicU64::new(0),
+            copied_bytes: AtomicU64::new(0),
             copied: AtomicBool::new(false),
             confirmed: AtomicU64::new(0),
             source_end: AtomicU64::new(0),
@@ -140,10 +149,39 @@ impl Progress {
         now.saturating_sub(committed) as f64 / 1e6
     }
 
-    /// Whether readers of the destination can rely on it: the copy is complete, the source was heard lately, and nothing is being tried again.
+    /// Whether readers of the destination can rely on it. That the source is followed means here: it was heard lately, and nothing is being
+    /// tried again.
     pub fn ready(&self) -> bool {
-        self.copied.load(Ordering::Relaxed)
-            && self.retries.load(Ordering::Relaxed) == 0
-            && self.silence() < LONGEST_SILENCE
+        let followed = self.retries.load(Ordering::Relaxed) == 0 && self.silence() < LONGEST_SILENCE;
+        ready(self.copied.load(Ordering::Relaxed), followed, Some(self.lag_bytes()))
+    }
+}
+
+/// The one rule of readiness: the first copy is complete, the source is being followed, and at most [`READY_LAG`] is missing. A running process and
+/// one that only asks the servers see differently whether somebody follows; everything else is the same.
+pub fn ready(copied: bool, followed: bool, lag_bytes: Option<u64>) -> bool {
+    copied && followed && lag_bytes.is_some_and(|lag| lag <= READY_LAG)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copied_table_is_ready_while_it_is_followed_closely() {
+        assert!(ready(true, true, Some(READY_LAG)));
+        assert!(!ready(false, true, Some(0)));
+        assert!(!ready(true, false, Some(0)));
+        assert!(!ready(true, true, Some(READY_LAG + 1)));
+        assert!(!ready(true, true, None));
+        let progress = Progress::new(|_| {});
+        progress.copied.store(true, Ordering::Relaxed);
+        assert!(progress.ready());
+        progress.saw(Lsn(READY_LAG + 1));
+        assert!(!progress.ready());
+        progress.confirmed.store(1, Ordering::Relaxed);
+        assert!(progress.ready());
+        progress.retries.store(1, Ordering::Relaxed);
+        assert!(!progress.ready());
     }
 }

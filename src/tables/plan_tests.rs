@@ -1,65 +1,21 @@
 use super::*;
 use crate::batch::Ranges;
-use crate::change::{Column, ReplicaIdentity, SourceType};
-use crate::config::{ClickHouseSettings, Secret, SyncSettings, WrittenColumn};
+use crate::change::{Column, SourceType, fixtures};
+use crate::config::WrittenColumn;
+use crate::config::fixtures::settings;
 use crate::server::clickhouse::{StoredColumn, StoredDatabase, StoredTable};
 
-fn settings(tables: Vec<TableRule>) -> Settings {
-    Settings {
-        pipeline: "shop".to_owned(),
-        postgres: None,
-        kafka: None,
-        clickhouse: ClickHouseSettings {
-            host: "localhost".to_owned(),
-            port: 8123,
-            secure: false,
-            user: "default".to_owned(),
-            password: Secret::default(),
-            database: "shop".to_owned(),
-            cluster: None,
-            ca_file: None,
-            version_column: "_version".to_owned(),
-            deleted_column: "_deleted".to_owned(),
-            password_in_file: false,
-        },
-        tables,
-        statements: Vec::new(),
-        sync: SyncSettings::default(),
-    }
-}
-
 fn column(name: &str, source_type: SourceType, not_null: bool) -> Column {
-    Column {
-        name: name.to_owned(),
-        number: 1,
-        type_oid: 0,
-        type_modifier: -1,
-        type_name: "t".to_owned(),
-        source_type,
-        output_function: "pg_catalog.textout".to_owned(),
-        not_null,
-        generated: false,
-        toastable: false,
-        missing_value: None,
-    }
+    Column { not_null, ..fixtures::column(name, source_type) }
 }
 
 fn schema(name: &str) -> TableSchema {
-    TableSchema {
-        relid: 1,
-        name: TableName::new("public", name),
-        columns: vec![
-            column("id", SourceType::Int8, true),
-            column("count", SourceType::Int4, true),
-            column("note", SourceType::String, false),
-        ],
-        key: vec![0],
-        identity: ReplicaIdentity::Default,
-        partitioned: false,
-        unlogged: false,
-        estimated_rows: 0,
-        bytes: 0,
-    }
+    let columns = vec![
+        column("id", SourceType::Int8, true),
+        column("count", SourceType::Int4, true),
+        column("note", SourceType::String, false),
+    ];
+    fixtures::table(name, columns)
 }
 
 fn facts(source: Vec<TableSchema>, tables: Vec<(&str, StoredTable)>) -> Facts {

@@ -33,6 +33,23 @@ fn a_certificate_is_checked_against_its_authority_and_its_name() {
 }
 
 #[test]
+fn a_stream_checks_the_certificate_of_an_address_too() {
+    let stage = Stage::new("tls_stream");
+    stage.config("tables:\n  - source: public.*\n");
+    stage.postgres.execute("CREATE TABLE public.t (id int PRIMARY KEY); INSERT INTO public.t VALUES (1)");
+    let sync = |authority: &str| {
+        let url = format!("{}?sslmode=verify-full&sslrootcert={}", stage.postgres.url, variable(authority));
+        stage.invocation(&["sync", "--until-caught-up"]).env("POSTGRES_URL", &url).run()
+    };
+    let wrong = sync("PIPECTL_PG_WRONG_CA");
+    assert_eq!(wrong.status, Some(5), "{wrong}");
+    assert!(wrong.stderr.contains("certificate"), "{wrong}");
+    let right = sync("PIPECTL_PG_CA");
+    assert_eq!(right.status, Some(0), "{right}");
+    assert_eq!(stage.clickhouse.value("SELECT count() FROM {db}.t"), "1");
+}
+
+#[test]
 fn a_client_certificate_logs_in() {
     let stage = Stage::new("tls_client");
     stage.admin.execute("DROP ROLE IF EXISTS pipectl_cert; CREATE ROLE pipectl_cert LOGIN");

@@ -30,6 +30,7 @@ mod sync_faults;
 mod sync_recovery;
 mod sync_refusals;
 mod sync_schema;
+mod sync_signals;
 mod sync_tables;
 mod sync_toast;
 mod sync_types;

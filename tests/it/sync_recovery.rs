@@ -132,7 +132,7 @@ fn stopped_in_the_copy(stage: &Stage) -> (Running, u64) {
     (running, rows)
 }
 
-fn kill(running: Running) {
+pub(crate) fn kill(running: Running) {
     running.signal("KILL");
     assert_eq!(running.finish(SOON).status, None);
 }
@@ -249,35 +249,6 @@ fn the_whole_log_once_more_changes_nothing() {
         let outcome = stage.catch_up_and_verify();
         assert!(!outcome.stderr.contains(" 0 rows of changes stored"), "{outcome}");
     }
-}
-
-#[test]
-fn signals_end_a_sync_with_their_own_exit_codes() {
-    let stage = Stage::new("signals");
-    stage.config(ALL);
-    stage.postgres.execute(DOCS);
-    // A writer that does not end keeps the slot from being made: nothing can be reached.
-    let writer = Postgres::connect(&stage.postgres.url);
-    writer.execute("BEGIN; INSERT INTO public.scratch VALUES (100, 'open')");
-    for (signal, code) in [("TERM", 143), ("INT", 130)] {
-        let mut running = stage.invocation(&["sync", "--until-caught-up"]).spawn();
-        running.wait_for("first copy:");
-        running.signal(signal);
-        running.wait_for("stopping");
-        let outcome = running.finish(SOON);
-        assert_eq!(outcome.status, Some(code), "{outcome}");
-    }
-    let mut running = stage.invocation(&["sync"]).spawn();
-    running.wait_for("first copy:");
-    kill(running);
-    writer.execute("COMMIT");
-    // What the killed one left at the server is taken away.
-    let outcome = stage.catch_up_and_verify();
-    assert!(outcome.stderr.contains("created replication slot"), "{outcome}");
-    let mut running = stage.invocation(&["sync"]).spawn();
-    running.wait_for("streaming from");
-    running.signal("INT");
-    assert_eq!(running.finish(SOON).status, Some(0));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Where sync does not start: the reason, the way out, and the exit code 5.
 
-use crate::support::{Invocation, Outcome, Postgres, Stage};
+use crate::support::{Invocation, OtherServers, Outcome, Postgres, Stage};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -143,4 +143,20 @@ fn rights_that_are_missing_come_with_the_statement_that_gives_them() {
     assert_eq!(not_owner.status, Some(5), "{not_owner}");
     assert!(not_owner.stderr.contains(&statement), "{not_owner}");
     assert_eq!((accepted.status, verified.status), (Some(0), Some(0)), "{accepted}\n{verified}");
+}
+
+#[test]
+fn a_server_without_logical_replication_is_refused_before_anything_is_made() {
+    let servers = OtherServers::up_with("replica_level", &[("PG_SETTINGS", "-c wal_level=replica")], |_| {});
+    let stage = Stage::on(&servers.urls(), "replica_level");
+    stage.config(CONFIG);
+    stage.postgres.execute("CREATE TABLE public.t (id int PRIMARY KEY)");
+    for verb in [&["sync"][..], &["resync", "--all"]] {
+        let outcome = refused(
+            stage.invocation(verb),
+            &["wal_level is replica", "hint:", "ALTER SYSTEM SET wal_level = 'logical'", "restart"],
+        );
+        assert!(!outcome.stderr.contains("created publication"), "{outcome}");
+    }
+    assert_eq!(stage.admin.value("SELECT count(*) FROM pg_publication"), "0");
 }

@@ -2,23 +2,17 @@
 
 use super::reader::Section;
 use super::units;
-use crate::config::connections::{ClickHouseKeys, PostgresKeys};
+use crate::config::connections::{ClickHouseKeys, PostgresKeys, ServerKeys};
 use crate::config::url::HttpUrl;
 use crate::config::{KafkaSettings, Secret, SslMode};
 use std::collections::BTreeMap;
 
 /// `postgres`. Where a flag says how to connect, the keys that say the same may stand there and are not read.
 pub(super) fn postgres(section: Section<'_>, by_flag: bool) -> PostgresKeys {
-    let mut keys = PostgresKeys { line: section.line, ..PostgresKeys::default() };
+    let mut keys = PostgresKeys { server: server(&section, by_flag), ..PostgresKeys::default() };
     if by_flag {
-        skip(&section, &["url", "host", "port", "user", "password", "database"]);
+        section.get("database");
     } else {
-        keys.url = section.written("url");
-        keys.unreadable = section.unreadable("url") || section.unreadable("host");
-        keys.host = section.text("host");
-        keys.port = section.parse("port", units::port);
-        keys.user = section.text("user");
-        keys.password = section.written("password");
         keys.database = section.text("database");
     }
     keys.sslmode = section.choice(
@@ -50,16 +44,10 @@ pub(super) fn postgres(section: Section<'_>, by_flag: bool) -> PostgresKeys {
 
 /// `clickhouse`; flags as in [`postgres`].
 pub(super) fn clickhouse(section: Section<'_>, by_flag: bool) -> ClickHouseKeys {
-    let mut keys = ClickHouseKeys { line: section.line, ..ClickHouseKeys::default() };
+    let mut keys = ClickHouseKeys { server: server(&section, by_flag), ..ClickHouseKeys::default() };
     if by_flag {
-        skip(&section, &["url", "host", "port", "user", "password", "secure"]);
+        section.get("secure");
     } else {
-        keys.url = section.written("url");
-        keys.unreadable = section.unreadable("url") || section.unreadable("host");
-        keys.host = section.text("host");
-        keys.port = section.parse("port", units::port);
-        keys.user = section.text("user");
-        keys.password = section.written("password");
         keys.secure = section.parse("secure", units::boolean);
     }
     keys.database = section.text("database");
@@ -114,9 +102,22 @@ fn topic_prefix(text: &str) -> Result<String, String> {
     good.then(|| text.to_owned()).ok_or_else(|| format!("\"{text}\" may hold letters, digits, dots, _ and - only"))
 }
 
-/// Knows keys without reading them.
-fn skip(section: &Section<'_>, keys: &[&'static str]) {
-    for key in keys {
-        section.get(key);
+/// Where a server is, and the login. Where a flag says both, the keys are known and not read.
+fn server(section: &Section<'_>, by_flag: bool) -> ServerKeys {
+    let keys = ServerKeys { line: section.line, ..ServerKeys::default() };
+    if by_flag {
+        for key in ["url", "host", "port", "user", "password"] {
+            section.get(key);
+        }
+        return keys;
+    }
+    ServerKeys {
+        url: section.written("url"),
+        unreadable: section.unreadable("url") || section.unreadable("host"),
+        host: section.text("host"),
+        port: section.parse("port", units::port),
+        user: section.text("user"),
+        password: section.written("password"),
+        ..keys
     }
 }

@@ -3,7 +3,7 @@
 use super::marked::Value;
 use super::reader::{Place, Reader, Section};
 use super::units;
-use crate::config::{Statement, SyncSettings, SyncSource};
+use crate::config::{Statement, SyncSettings, SyncSource, duration};
 use std::collections::BTreeMap;
 
 const LEAST_MEMORY: usize = 16 << 20;
@@ -18,7 +18,7 @@ pub(super) fn settings(section: Section<'_>) -> SyncSettings {
     if let Some(batch) = section.section("batch") {
         set(&mut settings.batch_rows, batch.parse("max_rows", |text| units::count(text, 1, 10_000_000)));
         set(&mut settings.batch_bytes, batch.parse("max_bytes", |text| within(text, 64 << 10, 1 << 30)));
-        settings.batch_age = batch.parse("max_age", units::duration).unwrap_or(settings.batch_age);
+        settings.batch_age = batch.parse("max_age", duration).unwrap_or(settings.batch_age);
         batch.finish();
     }
     if let Some(snapshot) = section.section("snapshot") {
@@ -26,9 +26,9 @@ pub(super) fn settings(section: Section<'_>) -> SyncSettings {
         snapshot.finish();
     }
     set(&mut settings.memory, section.parse("memory", |text| within(text, LEAST_MEMORY, 1 << 40)));
-    settings.heartbeat = section.parse("heartbeat", units::duration).unwrap_or(settings.heartbeat);
-    settings.stop_timeout = section.parse("stop_timeout", units::duration).unwrap_or(settings.stop_timeout);
-    settings.slot_timeout = section.parse("slot_timeout", units::duration);
+    settings.heartbeat = section.parse("heartbeat", duration).unwrap_or(settings.heartbeat);
+    settings.stop_timeout = section.parse("stop_timeout", duration).unwrap_or(settings.stop_timeout);
+    settings.slot_timeout = section.parse("slot_timeout", duration);
     if settings.batch_bytes > settings.memory {
         section.problem("memory", "must be at least sync.batch.max_bytes");
     }

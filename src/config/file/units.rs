@@ -1,24 +1,6 @@
-//! Values as people write them: `1s`, `16MiB`, `true`. Each reading says what it wants where it cannot read.
+//! Values as people write them: `16MiB`, `true`. Each reading says what it wants where it cannot read.
 
-use std::time::Duration;
-
-/// A duration: a whole number and `ms`, `s`, `m`, `h` or `d`; `0` alone is none.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let wanted = || format!("\"{text}\" is not a duration, such as 500ms, 1s, 2m or 1h");
-    let (number, unit) = number_and_unit(text).ok_or_else(wanted)?;
-    let milliseconds = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" | "min" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        "" if number == 0 => 0,
-        _ => return Err(wanted()),
-    };
-    // A year is more than any setting can mean.
-    let total = number.checked_mul(milliseconds).filter(|total| *total <= 366 * 86_400_000).ok_or_else(wanted)?;
-    Ok(Duration::from_millis(total))
-}
+use crate::config::duration::number_and_unit;
 
 /// A number of bytes: a whole number, alone or with `B`, `KiB`, `MiB`, `GiB` (1024) or `kB`, `MB`, `GB` (1000).
 pub(super) fn bytes(text: &str) -> Result<usize, String> {
@@ -35,13 +17,6 @@ pub(super) fn bytes(text: &str) -> Result<usize, String> {
         _ => return Err(wanted()),
     };
     number.checked_mul(factor).and_then(|total| usize::try_from(total).ok()).ok_or_else(wanted)
-}
-
-fn number_and_unit(text: &str) -> Option<(u64, &str)> {
-    let text = text.trim();
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(text.len());
-    let (digits, unit) = text.split_at_checked(end)?;
-    Some((digits.replace('_', "").parse().ok()?, unit.trim_start()))
 }
 
 /// `true` or `false`.
@@ -115,13 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_and_bytes_are_read() {
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
-        assert_eq!(duration("0"), Ok(Duration::ZERO));
-        for wrong in ["", "s", "1", "1.5s", "1 fortnight", "99999999999999999999s", "999999999999d"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
-        }
+    fn bytes_are_read() {
         assert_eq!(bytes("16MiB"), Ok(16 << 20));
         assert_eq!(bytes("1 GB"), Ok(1_000_000_000));
         assert_eq!(bytes("4096"), Ok(4096));

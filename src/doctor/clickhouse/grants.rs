@@ -5,7 +5,6 @@
 
 use crate::config::Settings;
 use crate::doctor::finding::{Finding, Place, Remedy};
-use crate::doctor::report::chain;
 use crate::error::Result;
 use crate::server::clickhouse::{Server, quote_ident};
 use serde_json::Value;
@@ -30,7 +29,7 @@ pub(super) async fn check(settings: &Settings, server: &Server) -> Finding {
                     .note("as a user with GRANT OPTION; for users of users.xml, in their <grants>"),
             )
         }
-        Err(error) => Finding::not_run(chain(&error)),
+        Err(error) => Finding::not_run(error.with_causes()),
     }
 }
 
@@ -41,7 +40,9 @@ async fn lacking(server: &Server, database: &str) -> Result<Vec<&'static str>> {
         match server.rows(&sql, &[]).await {
             Ok(rows) if rows.iter().flat_map(|row| row.values()).any(is_one) => {}
             Ok(_) => lacking.push(privilege),
-            Err(error) if chain(&error).contains("SYNTAX_ERROR") => return lacking_by_text(server, database).await,
+            Err(error) if error.with_causes().contains("SYNTAX_ERROR") => {
+                return lacking_by_text(server, database).await;
+            }
             Err(error) => return Err(error),
         }
     }

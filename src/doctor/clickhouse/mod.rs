@@ -6,7 +6,7 @@ mod tables;
 
 use super::finding::{Finding, Place, Remedy, bytes, seconds};
 use super::postgres::Source;
-use super::report::{Findings, chain};
+use super::report::Findings;
 use crate::batch::Ranges;
 use crate::config::Settings;
 use crate::error::Result;
@@ -38,7 +38,7 @@ pub(super) async fn examine(settings: &Settings) -> Destination {
         Ok(server) => server,
         Err(error) => {
             let hint = error.hint_text().unwrap_or("check the `clickhouse` section of the configuration");
-            let finding = Finding::fail(chain(&error)).mend(Remedy::advice(hint));
+            let finding = Finding::fail(error.with_causes()).mend(Remedy::advice(hint));
             destination.findings.put("clickhouse.reachable", finding);
             return destination;
         }
@@ -47,8 +47,10 @@ pub(super) async fn examine(settings: &Settings) -> Destination {
     destination.findings.put("clickhouse.reachable", Finding::pass(seen));
     if let Err(error) = look(settings, &server, &mut destination).await {
         // A read-only profile lets SELECT 1 pass and refuses every setting of a query.
-        if chain(&error).contains("readonly") {
-            destination.findings.put("clickhouse.writable", Finding::fail(chain(&error)).mend(writable_profile()));
+        if error.with_causes().contains("readonly") {
+            destination
+                .findings
+                .put("clickhouse.writable", Finding::fail(error.with_causes()).mend(writable_profile()));
         }
         destination.findings.stop(&error);
     }

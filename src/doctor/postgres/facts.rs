@@ -1,7 +1,7 @@
 //! What is read from Postgres before anything is judged.
 
 use crate::change::TableName;
-use crate::config::{PostgresSettings, Settings, TableRule};
+use crate::config::{PostgresSettings, Settings, TableRule, inserts_publication};
 use crate::error::{Error, Kind, Result};
 use crate::server::postgres::server_error;
 use serde::Deserialize;
@@ -251,11 +251,6 @@ impl<'a> Facts<'a> {
     pub(super) fn slot(&self) -> Option<&Slot> {
         self.slots.iter().find(|slot| slot.name == self.postgres.slot)
     }
-}
-
-/// What `sync` calls the publication of tables without a key, whose inserts alone are sent.
-pub(super) fn inserts_publication(publication: &str) -> String {
-    format!("{publication}_inserts")
 }
 
 /// The slots as they are now.

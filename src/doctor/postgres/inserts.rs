@@ -1,8 +1,8 @@
 //! The publication of tables without a key, whose inserts alone are sent.
 
-use super::facts::{Facts, Table, inserts_publication};
+use super::facts::{Facts, Table};
 use super::publication::{list, may_alter, to_be_added, to_be_made};
-use crate::config::{Keyless, TableRule};
+use crate::config::{Keyless, TableRule, inserts_publication};
 use crate::doctor::finding::{Finding, Place, Remedy, count};
 use crate::server::postgres::quote_ident;
 

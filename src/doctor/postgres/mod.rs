@@ -10,7 +10,7 @@ mod transactions;
 mod types;
 
 use super::finding::{Finding, Remedy};
-use super::report::{Findings, chain};
+use super::report::Findings;
 use crate::change::TableSchema;
 use crate::config::{PostgresSettings, Settings};
 use crate::error::{Error, Kind, Result};
@@ -57,7 +57,7 @@ pub(super) async fn examine(settings: &Settings, postgres: &PostgresSettings, ow
         }
         Err(error) => {
             let hint = error.hint_text().unwrap_or("check the `postgres` section of the configuration");
-            let finding = Finding::fail(chain(&error)).mend(Remedy::advice(hint));
+            let finding = Finding::fail(error.with_causes()).mend(Remedy::advice(hint));
             source.findings.put("postgres.reachable", finding);
         }
     }
@@ -131,7 +131,7 @@ async fn replication(postgres: &PostgresSettings, facts: &Facts<'_>) -> Finding 
             Finding::pass(format!("let in; system {}, timeline {}", server.system_identifier, server.timeline))
         }
         Ok(Err(error)) => {
-            let text = chain(&error);
+            let text = error.with_causes();
             let remedy = replication_remedy(&text, postgres, facts);
             Finding::fail(text).mend(remedy)
         }

@@ -4,7 +4,6 @@ use super::facts::Facts;
 use crate::change::TableSchema;
 use crate::config::TableRule;
 use crate::doctor::finding::{Finding, Remedy, count, some_of};
-use crate::doctor::report::chain;
 use crate::sink::clickhouse::{TablePlan, left_out, plan_table};
 
 /// The plans of the tables that will be replicated, and why others cannot be planned.
@@ -30,7 +29,7 @@ pub(super) fn plan(facts: &Facts<'_>, catalog: &[TableSchema]) -> Plans {
             Ok(plan) => found.add(plan, rule),
             Err(error) => {
                 let hint = error.hint_text().map(|hint| format!(" ({hint})")).unwrap_or_default();
-                found.refused.push((schema.name.to_string(), format!("{}{hint}", chain(&error))));
+                found.refused.push((schema.name.to_string(), format!("{}{hint}", error.with_causes())));
             }
         }
     }

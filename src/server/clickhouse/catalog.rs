@@ -62,8 +62,21 @@ impl StoredTable {
 /// # Errors
 /// As [`super::server_error`] sorts them.
 pub async fn database(server: &Server, name: &str) -> Result<StoredDatabase> {
-    let parameters = [("database", name)];
-    let exists = !server.rows(DATABASE, &parameters).await?.is_empty();
+    let exists = !server.rows(DATABASE, &[("database", name)]).await?.is_empty();
+    Ok(StoredDatabase { exists, tables: tables(server, name, "").await? })
+}
+
+/// Reads one table of a database that exists, and its current view, where they are there.
+///
+/// # Errors
+/// As [`super::server_error`] sorts them.
+pub async fn table(server: &Server, database: &str, name: &str) -> Result<StoredDatabase> {
+    Ok(StoredDatabase { exists: true, tables: tables(server, database, name).await? })
+}
+
+/// All tables of a database, or the one of a name with its view.
+async fn tables(server: &Server, database: &str, name: &str) -> Result<BTreeMap<String, StoredTable>> {
+    let parameters = [("database", database), ("table", name)];
     let mut tables = BTreeMap::new();
     for row in server.rows(TABLES, &parameters).await? {
         let table = StoredTable {
@@ -89,7 +102,7 @@ pub async fn database(server: &Server, name: &str) -> Result<StoredDatabase> {
             table.columns.push(column);
         }
     }
-    Ok(StoredDatabase { exists, tables })
+    Ok(tables)
 }
 
 /// A type as ClickHouse itself writes it, and so as its catalog has it.

@@ -143,6 +143,8 @@ fn verdict(code: Option<u32>, text: &str) -> (Kind, Option<&'static str>) {
         // TIMEOUT_EXCEEDED, TOO_MANY_SIMULTANEOUS_QUERIES, SOCKET_TIMEOUT, NETWORK_ERROR, ABORTED, MEMORY_LIMIT_EXCEEDED,
         // TABLE_IS_READ_ONLY, NOT_ENOUGH_SPACE, TOO_MANY_PARTS, ALL_CONNECTION_TRIES_FAILED, KEEPER_EXCEPTION
         Some(159 | 202 | 209 | 210 | 236 | 241 | 242 | 243 | 252 | 279 | 999) => (Kind::DestinationUnreachable, None),
+        // CANNOT_WRITE_TO_FILE_DESCRIPTOR, CANNOT_WRITE_TO_OSTREAM and others: the disk is full, where that was not noticed before
+        Some(_) if text.contains("errno: 28") => (Kind::DestinationUnreachable, None),
         // UNKNOWN_USER, WRONG_PASSWORD, REQUIRED_PASSWORD, AUTHENTICATION_FAILED
         Some(192..=194 | 516) => (
             Kind::Destination,
@@ -178,6 +180,9 @@ mod tests {
     fn overload_is_worth_another_try_and_a_wrong_password_is_not() {
         assert_eq!(verdict(Some(252), "").0, Kind::DestinationUnreachable);
         assert_eq!(verdict(Some(516), "").0, Kind::Destination);
+        let full = "Code: 75. DB::ErrnoException: Cannot write to file: , errno: 28, strerror: No space left on device";
+        assert_eq!(verdict(error_code(full), full).0, Kind::DestinationUnreachable);
+        assert_eq!(verdict(Some(75), "Code: 75. DB::Exception").0, Kind::Destination);
         assert_eq!(verdict(None, "503 Service Unavailable").0, Kind::DestinationUnreachable);
     }
 }

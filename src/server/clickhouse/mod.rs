@@ -4,6 +4,6 @@ mod catalog;
 mod client;
 mod quote;
 
-pub use catalog::{StoredColumn, StoredDatabase, StoredTable, database, type_name};
+pub use catalog::{StoredColumn, StoredDatabase, StoredTable, database, table, type_name};
 pub use client::{Server, connect, server_error};
 pub use quote::quote_ident;

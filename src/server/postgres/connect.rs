@@ -8,6 +8,7 @@ use super::tls;
 use crate::config::{PostgresSettings, SslMode};
 use crate::error::{Error, Kind, Result};
 use pgwire_replication::{ReplicationConfig, TlsConfig};
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::time::Duration;
 use tokio_postgres::Client;
@@ -116,7 +117,8 @@ pub fn replication_config(settings: &PostgresSettings) -> Result<ReplicationConf
     config.tls = TlsConfig {
         mode,
         ca_pem_path: settings.sslrootcert.clone(),
-        sni_hostname: None,
+        // A certificate can be made out to an address, too; the library checks one only where it is given as the name.
+        sni_hostname: settings.host.parse::<IpAddr>().is_ok().then(|| settings.host.clone()),
         client_cert_pem_path: settings.sslcert.clone(),
         client_key_pem_path: settings.sslkey.clone(),
     };

@@ -1,56 +1,17 @@
 use super::*;
 use crate::change::SourceType;
-use crate::config::{ColumnRule, Secret};
+use crate::change::fixtures::{column, table};
+use crate::config::ColumnRule;
+use crate::config::fixtures::clickhouse as settings;
 use crate::sink::clickhouse::ddl;
 
-fn settings() -> ClickHouseSettings {
-    ClickHouseSettings {
-        host: "localhost".to_owned(),
-        port: 8123,
-        secure: false,
-        user: "default".to_owned(),
-        password: Secret::default(),
-        database: "shop".to_owned(),
-        cluster: None,
-        ca_file: None,
-        version_column: "_version".to_owned(),
-        deleted_column: "_deleted".to_owned(),
-        password_in_file: false,
-    }
-}
-
-fn column(name: &str, source_type: SourceType) -> Column {
-    Column {
-        name: name.to_owned(),
-        number: 1,
-        type_oid: 0,
-        type_modifier: -1,
-        type_name: "t".to_owned(),
-        source_type,
-        output_function: "pg_catalog.textout".to_owned(),
-        not_null: false,
-        generated: false,
-        toastable: false,
-        missing_value: None,
-    }
-}
-
 fn orders() -> TableSchema {
-    TableSchema {
-        relid: 1,
-        name: TableName::new("public", "orders"),
-        columns: vec![
-            column("id", SourceType::Int8),
-            column("at", SourceType::TimestampTz),
-            column("no`te", SourceType::String),
-        ],
-        key: vec![0],
-        identity: ReplicaIdentity::Default,
-        partitioned: false,
-        unlogged: false,
-        estimated_rows: 0,
-        bytes: 0,
-    }
+    let columns = vec![
+        column("id", SourceType::Int8),
+        column("at", SourceType::TimestampTz),
+        column("no`te", SourceType::String),
+    ];
+    table("orders", columns)
 }
 
 fn refusal(schema: &TableSchema, rule: &TableRule) -> String {

@@ -1,19 +1,8 @@
 use super::*;
+use crate::change::fixtures;
 
 fn column(source_type: SourceType, not_null: bool) -> Column {
-    Column {
-        name: "c".to_owned(),
-        number: 1,
-        type_oid: 0,
-        type_modifier: -1,
-        type_name: "t".to_owned(),
-        source_type,
-        output_function: "pg_catalog.textout".to_owned(),
-        not_null,
-        generated: false,
-        toastable: false,
-        missing_value: None,
-    }
+    Column { not_null, ..fixtures::column("c", source_type) }
 }
 
 fn numeric(precision: u16, scale: i16) -> SourceType {

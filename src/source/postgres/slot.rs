@@ -8,6 +8,7 @@ use crate::change::Lsn;
 use crate::config::PostgresSettings;
 use crate::error::{Error, Kind, Result};
 use crate::server::postgres::{connect, quote_ident, replication_config, server_error};
+use bytes::Bytes;
 use pgwire_replication::{IdentifySystem, ReplicationClient};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -104,17 +105,28 @@ async fn session(settings: &PostgresSettings) -> Result<ReplicationClient> {
         .map_err(|error| session_error("could not open a replication session", settings, &error))
 }
 
-/// Asks a server who it is.
+/// Asks a server who it is, before anything is made there.
 ///
 /// # Errors
-/// As for [`create_slot`].
+/// As for [`create_slot`]; [`Kind::Source`] also where its log does not carry what logical replication needs.
 pub async fn identify(settings: &PostgresSettings) -> Result<ReplicationServer> {
     let mut session = session(settings).await?;
-    let identity = session
-        .identify_system()
-        .await
-        .map_err(|error| session_error("could not identify the server", settings, &error))?;
-    Ok(identity.into())
+    let failed = |error| session_error("could not identify the server", settings, &error);
+    let identity = session.identify_system().await.map_err(failed)?;
+    let rows = session.simple_query("SHOW wal_level").await.map_err(failed)?;
+    match value(&rows, 0).as_deref() {
+        None | Some("logical") => Ok(identity.into()),
+        Some(level) => {
+            Err(Error::new(Kind::Source, format!("Postgres writes too little log for logical replication: wal_level is {level}"))
+                .hint("run in Postgres, as a superuser: ALTER SYSTEM SET wal_level = 'logical'; then restart it: the setting takes effect only then"))
+        }
+    }
+}
+
+/// A value of the first row.
+fn value(rows: &[Vec<Option<Bytes>>], index: usize) -> Option<String> {
+    let value = rows.first()?.get(index)?.as_ref()?;
+    std::str::from_utf8(value).ok().map(str::to_owned)
 }
 
 /// The state of the settings' slot; none where there is no such slot.
@@ -172,11 +184,7 @@ pub async fn create_slot(
     };
     let rows =
         rows.map_err(|error| session_error(&format!("could not make replication slot \"{name}\""), settings, &error))?;
-    let text = |index: usize| {
-        let value = rows.first().and_then(|row| row.get(index)).and_then(Option::as_ref)?;
-        std::str::from_utf8(value).ok().map(str::to_owned)
-    };
-    match (text(1).and_then(|lsn| lsn.parse().ok()), text(2)) {
+    match (value(&rows, 1).and_then(|lsn| lsn.parse().ok()), value(&rows, 2)) {
         (Some(consistent_point), Some(snapshot)) => Ok(CreatedSlot { consistent_point, snapshot, _session: session }),
         _ => Err(Error::new(Kind::Source, format!("could not read what Postgres said of slot \"{name}\""))),
     }

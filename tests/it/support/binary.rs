@@ -58,6 +58,27 @@ impl Invocation {
         self
     }
 
+    /// Starts it the way `nohup` does: a closed terminal is nothing to it.
+    pub(crate) fn ignoring_hangup(mut self) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(self.command.get_program());
+        shell.args(self.command.get_args()).env_clear();
+        shell.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        if let Some(directory) = self.command.get_current_dir() {
+            shell.current_dir(directory);
+        }
+        shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.command = shell;
+        self
+    }
+
+    /// With a stdout whose reader has gone.
+    pub(crate) fn closed_stdout(mut self) -> Self {
+        let (_, writer) = std::io::pipe().expect("a pipe");
+        self.command.stdout(writer);
+        self
+    }
+
     /// How long it may take (four minutes, unless set).
     pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -73,11 +94,11 @@ impl Invocation {
     /// Starts it and lets it run.
     pub(crate) fn spawn(mut self) -> Running {
         let mut child = self.command.spawn().expect("the binary starts");
-        let mut stdout = child.stdout.take().expect("stdout is piped");
+        let stdout = child.stdout.take();
         let stderr = child.stderr.take().expect("stderr is piped");
         let stdout = std::thread::spawn(move || {
             let mut bytes = Vec::new();
-            stdout.read_to_end(&mut bytes).ok();
+            stdout.map(|mut stdout| stdout.read_to_end(&mut bytes));
             String::from_utf8_lossy(&bytes).into_owned()
         });
         let told: Told = Arc::default();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Forwards connections to a server of the loopback until it is told otherwise.
@@ -20,6 +20,10 @@ struct Shared {
     count: AtomicU32,
     /// Answers that are still to be lost, each with its connection.
     losses: AtomicU32,
+    /// Whether what comes is held back.
+    hung: AtomicBool,
+    /// Pieces that were held back.
+    held: AtomicU32,
 }
 
 impl Proxy {
@@ -54,6 +58,16 @@ impl Proxy {
         self.shared.losses.store(count, Ordering::SeqCst);
     }
 
+    /// Lets nothing through any more, in either direction, and cuts nothing.
+    pub(crate) fn hang(&self) {
+        self.shared.hung.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether somebody waits for what is held back.
+    pub(crate) fn holds(&self) -> bool {
+        self.shared.held.load(Ordering::SeqCst) > 0
+    }
+
     /// Answers that are still to be lost.
     pub(crate) fn losses_left(&self) -> u32 {
         self.shared.losses.load(Ordering::SeqCst)
@@ -75,6 +89,11 @@ impl Shared {
                             .losses
                             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
                             .is_ok();
+                    if shared.hung.load(Ordering::SeqCst) {
+                        shared.held.fetch_add(1, Ordering::SeqCst);
+                        // For as long as the process of the tests.
+                        std::thread::park();
+                    }
                     if lost || to.write_all(&buffer[..count]).is_err() {
                         break;
                     }

@@ -1,6 +1,7 @@
 //! Servers of a test's own, which it may kill.
 
 use super::{Directory, variable};
+use std::path::Path;
 use std::process::Command;
 
 /// Where servers are, as `dev/stack env` names it.
@@ -17,12 +18,24 @@ pub(crate) struct Urls {
 pub(crate) struct OtherServers {
     directory: Directory,
     name: &'static str,
+    /// Further variables of `dev/stack`.
+    variables: Vec<(&'static str, &'static str)>,
 }
 
 impl OtherServers {
     /// Starts both.
     pub(crate) fn up(name: &'static str) -> Self {
-        let servers = Self { directory: Directory::new(name), name };
+        Self::up_with(name, &[], |_| {})
+    }
+
+    /// Starts both, with variables of `dev/stack`, once their folder is prepared.
+    pub(crate) fn up_with(
+        name: &'static str,
+        variables: &[(&'static str, &'static str)],
+        prepare: impl FnOnce(&Path),
+    ) -> Self {
+        let servers = Self { directory: Directory::new(name), name, variables: variables.to_vec() };
+        prepare(&servers.directory.0.join(name));
         servers.stack(&["up"]);
         servers
     }
@@ -54,6 +67,7 @@ impl OtherServers {
         for name in ["PG_PORT", "CH_PORT", "CH_TCP_PORT", "PG_PASSWORD", "PG_ADMIN_PASSWORD", "PIPECTL_STACK_NAME"] {
             command.env_remove(name);
         }
+        command.envs(self.variables.iter().copied());
         command
     }
 
