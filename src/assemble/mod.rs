@@ -20,7 +20,7 @@ pub use status::{PipelineStatus, status};
 use crate::change::Lsn;
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
-use crate::flow::Source;
+use crate::flow::{NoDeadLetters, Source};
 use crate::server::clickhouse;
 use crate::sink::clickhouse::ClickHouseSink;
 use crate::source::postgres::{PostgresRefetch, PostgresStream};
@@ -93,6 +93,7 @@ async fn stream(
         sink: ClickHouseSink::new(server.clone(), &settings.clickhouse.database),
         refetch: PostgresRefetch::new(postgres.clone()),
         store,
+        dead: NoDeadLetters,
         progress: Arc::clone(progress),
         stop: stop.clone(),
     };

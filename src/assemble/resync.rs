@@ -194,7 +194,7 @@ impl Run<'_> {
         for plan in plans {
             store.save_table(plan.schema.relid, &self.ready(plan)).await?;
         }
-        store.save(Position { end: slot.consistent_point, ..Position::default() }).await?;
+        store.save(&Position { end: slot.consistent_point, ..Position::default() }).await?;
         record.consistent_point = Some(slot.consistent_point.to_string());
         record.snapshot_done = true;
         record.resync_all = false;

@@ -175,8 +175,10 @@ impl StateStore {
 }
 
 impl CheckpointStore for StateStore {
-    async fn save(&mut self, position: Position) -> Result<()> {
-        self.write("checkpoint", "", render(&CheckpointRecord::from(position))?).await
+    type Position = Position;
+
+    async fn save(&mut self, position: &Position) -> Result<()> {
+        self.write("checkpoint", "", render(&CheckpointRecord::from(*position))?).await
     }
 
     async fn park(&mut self, relation: u32, reason: &str, since: Version) -> Result<()> {

@@ -141,10 +141,29 @@ pub struct KafkaSettings {
     pub ca_file: Option<PathBuf>,
     /// Where records go that cannot be carried.
     pub dead_letter_topic: Option<String>,
+    /// Further topics to read, each a name or a pattern with `*` and `?`: those that a router gave names of their own.
+    pub topics: Vec<String>,
     /// Properties of the Debezium connector that go before those that pipectl sets; `name` is the connector's own.
     pub connector: BTreeMap<String, Secret>,
     /// Properties of librdkafka, by their names there.
     pub properties: BTreeMap<String, Secret>,
+}
+
+impl KafkaSettings {
+    /// Brokers, and everything else left out.
+    pub fn new(brokers: impl Into<String>) -> Self {
+        Self {
+            brokers: brokers.into(),
+            topic_prefix: None,
+            connect_url: None,
+            schema_registry_url: None,
+            ca_file: None,
+            dead_letter_topic: None,
+            topics: Vec::new(),
+            connector: BTreeMap::new(),
+            properties: BTreeMap::new(),
+        }
+    }
 }
 
 /// An entry of `tables`: a pattern or one table, and what applies to what it matches.

@@ -92,6 +92,7 @@ fn every_key_arrives() {
     assert_eq!((kafka.brokers.as_str(), kafka.topic_prefix.as_deref()), ("localhost:9092", Some("shop")));
     assert_eq!(kafka.connect_url.as_ref().map(Secret::expose), Some("http://localhost:8083"));
     assert_eq!((kafka.schema_registry_url.as_ref(), kafka.dead_letter_topic.as_deref()), (None, Some("dead")));
+    assert_eq!(kafka.topics, ["all_*"]);
     assert_eq!(kafka.properties["sasl.password"].expose(), "pepper");
     assert_eq!(kafka.ca_file.as_deref(), Some(std::path::Path::new("/etc/kafka.pem")));
     let connector = |name: &str| kafka.connector[name].expose();

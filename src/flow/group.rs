@@ -1,24 +1,27 @@
 //! What is stored in one go.
 
+use super::DeadLetter;
 use crate::batch::{Layout, RowMap, TableBatch};
 use crate::change::{Position, Version};
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// Batches of several tables that were taken in together, and how far that is.
-#[derive(Debug, Default)]
-pub struct Group {
+/// Batches of several tables that were taken in together, and how far that is, in the source's own terms.
+#[derive(Debug)]
+pub struct Group<P = Position> {
     /// The rows.
     pub batches: Vec<TableBatch>,
     /// Updates that left values out, in their order; stored after the rows.
     pub gaps: Vec<Gap>,
     /// Tables that were emptied; carried out after all rows of the group.
     pub truncations: Vec<Truncation>,
-    /// The end of the last whole transaction in it, or before it; absent where none was taken in yet.
-    pub position: Option<Position>,
+    /// Records that could not be carried; stored after the rows, before the position.
+    pub dead: Vec<DeadLetter>,
+    /// Up to where the source has been taken in: of a stream of transactions the end of the last whole one. Absent where that is nowhere yet.
+    pub position: Option<P>,
 }
 
-impl Group {
+impl<P> Group<P> {
     /// Rows in it.
     pub fn rows(&self) -> usize {
         self.batches.iter().map(TableBatch::rows).sum::<usize>() + self.gaps.len()
@@ -28,11 +31,15 @@ impl Group {
     pub fn bytes(&self) -> usize {
         self.batches.iter().map(TableBatch::bytes).sum::<usize>()
             + self.gaps.iter().map(|gap| gap.message.len()).sum::<usize>()
+            + self.dead.iter().map(DeadLetter::bytes).sum::<usize>()
     }
 
     /// Whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
-        self.batches.iter().all(|batch| batch.rows() == 0) && self.gaps.is_empty() && self.truncations.is_empty()
+        self.batches.iter().all(|batch| batch.rows() == 0)
+            && self.gaps.is_empty()
+            && self.truncations.is_empty()
+            && self.dead.is_empty()
     }
 }
 
@@ -43,7 +50,7 @@ pub struct Gap {
     pub layout: Arc<Layout>,
     /// Where the fields go.
     pub map: Arc<RowMap>,
-    /// The update, as the source sent it.
+    /// The update, as `pgoutput` writes it.
     pub message: Bytes,
     /// Its version.
     pub version: Version,
@@ -51,6 +58,8 @@ pub struct Gap {
     pub xid: u32,
     /// Whether it moved the row to another key.
     pub key_changed: bool,
+    /// Whether the destination's newest row of the key is what the update was made to: where changes of a key can overtake each other, it is not.
+    pub from_destination: bool,
 }
 
 /// A table that was emptied.

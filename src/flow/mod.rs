@@ -3,9 +3,11 @@
 //! The order is held by types: only [`write()`] makes a [`Durable`], only [`commit`] turns it into a [`Committed`], and only
 //! [`acknowledge`] takes that. None of them can be copied or made by hand, so an acknowledgement of what is not stored does not compile.
 
+mod dead;
 mod group;
 mod proof;
 
+pub use dead::{DeadLetter, DeadLetters, NoDeadLetters};
 pub use group::{Gap, Group, Truncation};
 pub use proof::{Committed, Durable, acknowledge, commit, write};
 
@@ -51,16 +53,19 @@ pub enum Event {
     },
 }
 
+/// A source that is told what is stored.
+pub trait Acknowledge<P> {
+    /// Everything before this position is stored for good: the source may forget it.
+    fn acknowledge(&self, position: &P);
+}
+
 /// Where changes come from.
 ///
 /// Events come in commit order, transactions one after another. After a restart the source begins again at the end of the last transaction that was
 /// acknowledged, or earlier: an event may come again, then with the same content.
-pub trait Source: Send {
+pub trait Source: Acknowledge<Position> + Send {
     /// Waits for the next event. Can be dropped and called again without losing one.
     fn next(&mut self) -> impl Future<Output = Result<Event>> + Send;
-
-    /// Everything before this position is stored for good: the source may forget it.
-    fn acknowledge(&self, position: Lsn);
 
     /// Ends the stream once the last acknowledgement has been sent.
     fn finish(&mut self) -> impl Future<Output = ()> + Send;
@@ -114,8 +119,11 @@ pub trait Refetch: Send {
 
 /// What must survive a restart.
 pub trait CheckpointStore: Send {
+    /// A place in the source.
+    type Position: Send + Sync;
+
     /// Stores how far the destination is complete. Returns once that is acknowledged.
-    fn save(&mut self, position: Position) -> impl Future<Output = Result<()>> + Send;
+    fn save(&mut self, position: &Self::Position) -> impl Future<Output = Result<()>> + Send;
 
     /// Stores that a table is left behind, from which version on and why; only a new copy clears it.
     fn park(&mut self, relation: u32, reason: &str, since: Version) -> impl Future<Output = Result<()>> + Send;

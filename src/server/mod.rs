@@ -3,5 +3,6 @@
 pub mod clickhouse;
 pub mod connect;
 mod http;
+pub mod kafka;
 pub mod postgres;
 pub mod registry;

@@ -42,8 +42,25 @@ struct Task<'a> {
     columns: Vec<usize>,
 }
 
-/// The rows that close a group's gaps, a batch a table.
-pub(super) async fn fill(gaps: &[Gap], sink: &impl Sink, refetch: &mut impl Refetch) -> Result<Vec<TableBatch>> {
+/// What closes a group's gaps.
+#[derive(Debug, Default)]
+pub(super) struct Filled {
+    /// The rows, a batch a table.
+    pub(super) batches: Vec<TableBatch>,
+    /// Tables with a gap that nothing can fill: they are left behind.
+    pub(super) open: Vec<OpenGap>,
+}
+
+/// A gap that nothing can fill.
+#[derive(Debug)]
+pub(super) struct OpenGap {
+    pub(super) relation: u32,
+    pub(super) reason: String,
+    pub(super) since: Version,
+}
+
+/// Fills a group's gaps, table by table.
+pub(super) async fn fill(gaps: &[Gap], sink: &impl Sink, refetch: &mut impl Refetch) -> Result<Filled> {
     let mut tasks: Vec<Task<'_>> = Vec::new();
     for gap in gaps {
         if let Some(task) = tasks.iter_mut().find(|task| Arc::ptr_eq(&task.layout, &gap.layout)) {
@@ -57,12 +74,19 @@ pub(super) async fn fill(gaps: &[Gap], sink: &impl Sink, refetch: &mut impl Refe
             });
         }
     }
-    let mut batches = Vec::new();
+    let mut filled = Filled::default();
     for mut task in tasks {
         task.read_keys()?;
-        batches.push(task.fill(sink, refetch).await?);
+        match task.fill(sink, refetch).await {
+            Ok(batch) => filled.batches.push(batch),
+            Err(error) if error.kind() == Kind::Value => {
+                let since = task.gaps.iter().map(|gap| gap.version).min().unwrap_or_default();
+                filled.open.push(OpenGap { relation: task.layout.relation, reason: error.with_causes(), since });
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Ok(batches)
+    Ok(filled)
 }
 
 impl Task<'_> {
@@ -132,6 +156,9 @@ impl Task<'_> {
         earlier: Option<&Known>,
         stored: Option<&Newest>,
     ) -> Result<Option<HashMap<usize, Fill>>> {
+        if !gap.from_destination {
+            return Ok(None);
+        }
         if gap.key_changed {
             // What is known of the new key is of another row, which had it before.
             return Ok(None);

@@ -111,6 +111,7 @@ impl Intake {
             batches,
             gaps: std::mem::take(&mut self.gaps),
             truncations: std::mem::take(&mut self.truncations),
+            dead: Vec::new(),
             position: self.position,
         }
     }
@@ -156,6 +157,7 @@ impl Intake {
             version,
             xid,
             key_changed,
+            from_destination: true,
         };
         let outcome = store(batch, &map, &parsed, version);
         let (rows, bytes) = (batch.rows() - before.0, batch.bytes() - before.1);

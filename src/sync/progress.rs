@@ -22,6 +22,8 @@ pub struct Progress {
     pub groups: AtomicU64,
     /// Bytes of changes that were stored.
     pub bytes: AtomicU64,
+    /// Records that could not be carried and were set aside.
+    pub dead_letters: AtomicU64,
     /// Rows that copies stored.
     pub copied_rows: AtomicU64,
     /// Rows that copies are expected to store.
@@ -79,6 +81,7 @@ impl Progress {
             changed_rows: AtomicU64::new(0),
             groups: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            dead_letters: AtomicU64::new(0),
             copied_rows: AtomicU64::new(0),
             expected_rows: AtomicU64::new(0),
             copied_bytes: AtomicU64::new(0),

@@ -2,10 +2,10 @@
 
 use super::Progress;
 use super::intake::{Intake, Step};
-use super::writer::{Order, Writer, writer_gone};
+use super::writer::{Order, Stored, Writer, writer_gone};
 use crate::change::{Lsn, Position};
 use crate::error::{Error, Kind, Result};
-use crate::flow::{self, Adopted, CheckpointStore, Committed, Event, Refetch, Sink, Source, Tables};
+use crate::flow::{self, Adopted, CheckpointStore, DeadLetters, Event, Refetch, Sink, Source, Tables};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use std::sync::Arc;
@@ -50,8 +50,8 @@ pub struct Stream<T> {
     intake: Intake,
     tables: T,
     options: StreamOptions,
-    orders: mpsc::Sender<Order>,
-    done: mpsc::Receiver<Result<Committed>>,
+    orders: mpsc::Sender<Order<Position>>,
+    done: mpsc::Receiver<Result<Stored<Position>>>,
     writer: JoinHandle<()>,
     in_flight: usize,
     confirmed: Position,
@@ -69,11 +69,12 @@ impl<T> std::fmt::Debug for Stream<T> {
 
 impl<T: Tables> Stream<T> {
     /// An engine that goes on behind a position.
-    pub fn new<K, R, C>(writer: Writer<K, R, C>, tables: T, options: StreamOptions, from: Position) -> Self
+    pub fn new<K, R, C, D>(writer: Writer<K, R, C, D>, tables: T, options: StreamOptions, from: Position) -> Self
     where
         K: Sink + 'static,
         R: Refetch + 'static,
-        C: CheckpointStore + 'static,
+        C: CheckpointStore<Position = Position> + 'static,
+        D: DeadLetters + 'static,
     {
         let (orders, received) = mpsc::channel(1);
         let (report, done) = mpsc::channel(4);
@@ -277,7 +278,7 @@ impl<T: Tables> Stream<T> {
         self.progress.table(target, |table| table.parked = Some(reason.to_owned()));
     }
 
-    async fn order(&mut self, order: Order) -> Result<()> {
+    async fn order(&mut self, order: Order<Position>) -> Result<()> {
         if self.orders.send(order).await.is_err() {
             return Err(self.writers_error().await);
         }
@@ -303,10 +304,16 @@ impl<T: Tables> Stream<T> {
         Ok(())
     }
 
-    fn finished(&mut self, finished: Option<Result<Committed>>, source: &impl Source) -> Result<()> {
-        let committed = finished.ok_or_else(writer_gone)??;
+    fn finished(&mut self, finished: Option<Result<Stored<Position>>>, source: &impl Source) -> Result<()> {
+        let Stored { committed, parked } = finished.ok_or_else(writer_gone)??;
         self.in_flight -= 1;
-        if let Some(position) = committed.position()
+        for (relation, reason) in parked {
+            let target = self.intake.target(relation).unwrap_or_else(|| relation.to_string());
+            self.tell_parked(&target, &reason);
+            self.intake.park(relation);
+            self.tables.leave(relation);
+        }
+        if let Some(&position) = committed.position()
             && position.end > self.confirmed.end
         {
             self.confirmed = position;

@@ -5,7 +5,7 @@ use super::gaps;
 use crate::batch::TableBatch;
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
-use crate::flow::{self, CheckpointStore, Committed, Group, Refetch, Sink};
+use crate::flow::{self, CheckpointStore, Committed, DeadLetters, Group, Refetch, Sink};
 use futures_util::future::try_join_all;
 use std::future::Future;
 use std::sync::Arc;
@@ -18,13 +18,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// The task that stores groups. Each group is tried again for as long as the destination cannot be reached.
 #[derive(Debug)]
-pub struct Writer<K, R, C> {
+pub struct Writer<K, R, C, D> {
     /// Where rows go.
     pub sink: K,
     /// Where left-out values are read again.
     pub refetch: R,
     /// Where positions are kept.
     pub store: C,
+    /// Where records go that could not be carried.
+    pub dead: D,
     /// The numbers.
     pub progress: Arc<Progress>,
     /// Turns true when the process is to stop.
@@ -33,16 +35,32 @@ pub struct Writer<K, R, C> {
 
 /// What the engine asks of the writer.
 #[derive(Debug)]
-pub(super) enum Order {
+pub(super) enum Order<P> {
     /// To store a group.
-    Store(Group),
+    Store(Group<P>),
     /// To note that a table is left behind.
     Park { relation: u32, reason: String, since: crate::change::Version },
 }
 
-impl<K: Sink, R: Refetch, C: CheckpointStore> Writer<K, R, C> {
+/// What the writer reports of a finished order.
+#[derive(Debug)]
+pub(super) struct Stored<P> {
+    /// How far the destination is complete with it.
+    pub(super) committed: Committed<P>,
+    /// Tables that had to be left behind with it, by their ids, and why; that is noted already.
+    pub(super) parked: Vec<(u32, String)>,
+}
+
+impl<K: Sink, R: Refetch, C: CheckpointStore, D: DeadLetters> Writer<K, R, C, D>
+where
+    C::Position: Clone,
+{
     /// Stores what comes in and reports each. Ends with the first lasting failure, or when nothing more can come.
-    pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Order>, done: mpsc::Sender<Result<Committed>>) {
+    pub(super) async fn run(
+        mut self,
+        mut orders: mpsc::Receiver<Order<C::Position>>,
+        done: mpsc::Sender<Result<Stored<C::Position>>>,
+    ) {
         while let Some(order) = orders.recv().await {
             let result = self.carry_out(&order).await;
             let failed = result.is_err();
@@ -52,61 +70,65 @@ impl<K: Sink, R: Refetch, C: CheckpointStore> Writer<K, R, C> {
         }
     }
 
-    async fn carry_out(&mut self, order: &Order) -> Result<Committed> {
+    async fn carry_out(&mut self, order: &Order<C::Position>) -> Result<Stored<C::Position>> {
         let (progress, stop) = (Arc::clone(&self.progress), self.stop.clone());
-        let (sink, refetch, store) = (&self.sink, &mut self.refetch, &mut self.store);
         let mut attempt = Attempts::new(&progress, stop);
         loop {
             let outcome = match order {
-                Order::Store(group) => store_group(group, sink, refetch, store, &progress).await,
-                Order::Park { relation, reason, since } => match store.park(*relation, reason, *since).await {
-                    Ok(()) => nothing(store).await,
+                Order::Store(group) => self.store_group(group).await,
+                Order::Park { relation, reason, since } => match self.store.park(*relation, reason, *since).await {
+                    Ok(()) => self.nothing().await,
                     Err(error) => Err(error),
                 },
             };
             match outcome {
-                Ok(committed) => {
+                Ok(stored) => {
                     attempt.succeeded();
-                    return Ok(committed);
+                    return Ok(stored);
                 }
                 Err(error) => attempt.failed(error).await?,
             }
         }
     }
-}
 
-async fn nothing(store: &mut impl CheckpointStore) -> Result<Committed> {
-    let durable = flow::write(None, async { Ok(()) }).await?;
-    flow::commit(store, durable).await
-}
+    async fn nothing(&mut self) -> Result<Stored<C::Position>> {
+        let durable = flow::write(None, async { Ok(()) }).await?;
+        Ok(Stored { committed: flow::commit(&mut self.store, durable).await?, parked: Vec::new() })
+    }
 
-async fn store_group(
-    group: &Group,
-    sink: &impl Sink,
-    refetch: &mut impl Refetch,
-    store: &mut impl CheckpointStore,
-    progress: &Progress,
-) -> Result<Committed> {
-    let mut filled = Vec::new();
-    let durable = flow::write(group.position, async {
-        try_join_all(group.batches.iter().map(|batch| sink.insert(batch))).await?;
-        if !group.gaps.is_empty() {
-            filled = gaps::fill(&group.gaps, sink, refetch).await?;
-            try_join_all(filled.iter().map(|batch| sink.insert(batch))).await?;
-        }
-        for truncation in &group.truncations {
-            sink.truncate(&truncation.layout, truncation.version).await?;
-        }
-        Ok(())
-    })
-    .await?;
-    failpoint::die("sync.stored");
-    let committed = flow::commit(store, durable).await?;
-    failpoint::die("sync.committed");
-    group.batches.iter().chain(&filled).for_each(|batch| count(progress, batch));
-    progress.groups.fetch_add(1, Ordering::Relaxed);
-    progress.bytes.fetch_add(group.bytes() as u64, Ordering::Relaxed);
-    Ok(committed)
+    /// Rows, then what gaps are filled with, then truncations, then what could not be carried; only then the position.
+    async fn store_group(&mut self, group: &Group<C::Position>) -> Result<Stored<C::Position>> {
+        let mut filled = gaps::Filled::default();
+        let (sink, refetch, store) = (&self.sink, &mut self.refetch, &mut self.store);
+        let durable = flow::write(group.position.clone(), async {
+            try_join_all(group.batches.iter().map(|batch| sink.insert(batch))).await?;
+            if !group.gaps.is_empty() {
+                filled = gaps::fill(&group.gaps, sink, refetch).await?;
+                try_join_all(filled.batches.iter().map(|batch| sink.insert(batch))).await?;
+            }
+            for truncation in &group.truncations {
+                sink.truncate(&truncation.layout, truncation.version).await?;
+            }
+            for open in &filled.open {
+                store.park(open.relation, &open.reason, open.since).await?;
+            }
+            if !group.dead.is_empty() {
+                self.dead.store(&group.dead).await?;
+            }
+            Ok(())
+        })
+        .await?;
+        failpoint::die("sync.stored");
+        let committed = flow::commit(&mut self.store, durable).await?;
+        failpoint::die("sync.committed");
+        let progress = &self.progress;
+        group.batches.iter().chain(&filled.batches).for_each(|batch| count(progress, batch));
+        progress.groups.fetch_add(1, Ordering::Relaxed);
+        progress.bytes.fetch_add(group.bytes() as u64, Ordering::Relaxed);
+        progress.dead_letters.fetch_add(group.dead.len() as u64, Ordering::Relaxed);
+        let parked = filled.open.into_iter().map(|open| (open.relation, open.reason)).collect();
+        Ok(Stored { committed, parked })
+    }
 }
 
 fn count(progress: &Progress, batch: &TableBatch) {

@@ -82,6 +82,7 @@ pub(super) fn kafka(section: Section<'_>) -> KafkaSettings {
             .or_else(|| from_environment("SCHEMA_REGISTRY_URL").map(Secret::new)),
         ca_file: section.text("ca_file").map(Into::into),
         dead_letter_topic: section.text("dead_letter_topic"),
+        topics: section.names("topics").unwrap_or_default(),
         connector: secrets(&section, "connector"),
         properties: secrets(&section, "properties"),
     };

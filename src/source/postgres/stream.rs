@@ -10,7 +10,7 @@ use super::slot::slot_state;
 use crate::change::{Lsn, Position};
 use crate::config::PostgresSettings;
 use crate::error::{Error, Kind, Result};
-use crate::flow::{Event, Source};
+use crate::flow::{Acknowledge, Event, Source};
 use crate::server::postgres::{Connection, connect, replication_config};
 use pgwire_replication::{FeedbackObserver, PgWireError, ReplicationClient, ReplicationEvent};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -116,6 +116,13 @@ fn reading_thread() -> std::io::Result<(Handle, oneshot::Sender<()>)> {
     Ok((handle, end))
 }
 
+impl Acknowledge<Position> for PostgresStream {
+    fn acknowledge(&self, position: &Position) {
+        self.acknowledged.fetch_max(position.end.0, Ordering::Relaxed);
+        self.client.update_applied_lsn(pgwire_replication::Lsn::from_u64(position.end.0));
+    }
+}
+
 impl Source for PostgresStream {
     async fn next(&mut self) -> Result<Event> {
         loop {
@@ -143,11 +150,6 @@ impl Source for PostgresStream {
                 }
             });
         }
-    }
-
-    fn acknowledge(&self, position: Lsn) {
-        self.acknowledged.fetch_max(position.0, Ordering::Relaxed);
-        self.client.update_applied_lsn(pgwire_replication::Lsn::from_u64(position.0));
     }
 
     async fn finish(&mut self) {

@@ -1,0 +1,7 @@
+//! Kafka: clients of librdkafka, its errors in our terms, and what brokers say of topics, offsets and groups.
+
+mod client;
+mod cluster;
+
+pub use client::{KafkaContext, client_config, kafka_error};
+pub use cluster::{Cluster, Topic};
