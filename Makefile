@@ -34,9 +34,9 @@ bench: ## the measurements, against other ways to do the same
 demo: ## the whole pipeline once, proved, with nothing left running
 	@dev/demo
 
-up: ## the servers for your own trials; then: eval "$(dev/stack env)"
-	dev/install
-	dev/stack up
+up: ## the servers for your own trials, KAFKA=1 for Kafka too; then: eval "$(dev/stack env)"
+	dev/install $(if $(KAFKA),--kafka)
+	dev/stack up $(if $(KAFKA),--kafka)
 
 down: ## stop these servers, keeping their data
 	dev/stack down

@@ -39,52 +39,75 @@ url_encode() {
     printf '%s' "$out"
 }
 
+# Every server, with the variables of its ports and what these are in the stack `dev`.
+server_ports() { # SERVER
+    case $1 in
+        postgres) echo PG_PORT=25432 ;;
+        clickhouse) echo CH_PORT=28123 CH_TCP_PORT=29000 ;;
+        kafka) echo KAFKA_PORT=29092 KAFKA_SASL_PORT=29094 KAFKA_SSL_PORT=29095 KAFKA_CONTROLLER_PORT=29093 ;;
+        connect) echo CONNECT_PORT=28083 ;;
+        registry) echo REGISTRY_PORT=28081 ;;
+    esac
+}
+
 # Sets the variables of this stack: what is remembered, and ports of the environment for servers that do not run.
 load_state() {
-    local key value
-    saved_pg_port='' saved_ch_port='' saved_ch_tcp_port=''
+    local key value server port name saved
+    local -A saved_ports=()
     if [ -r "$STATE/state" ]; then
         while IFS='=' read -r key value; do
             case $key in
-                saved_pg_port | saved_ch_port | saved_ch_tcp_port | pg_password | pg_admin_password | ch_password | pg_home)
+                saved_*_port) saved_ports[$key]=$value ;;
+                pg_password | pg_admin_password | ch_password | kafka_password | pg_home | with_kafka | with_registry)
                     printf -v "$key" '%s' "$value" ;;
             esac
         done <"$STATE/state"
     fi
-    if [ -n "$(pg_pid)" ]; then PG_PORT=$saved_pg_port; else PG_PORT=${PG_PORT:-$saved_pg_port}; fi
-    if [ -n "$(ch_pid)" ]; then
-        CH_PORT=$saved_ch_port CH_TCP_PORT=$saved_ch_tcp_port
-    else
-        CH_PORT=${CH_PORT:-$saved_ch_port} CH_TCP_PORT=${CH_TCP_PORT:-$saved_ch_tcp_port}
-    fi
+    for server in "${SERVERS[@]}"; do
+        for port in $(server_ports "$server"); do
+            name=${port%%=*}
+            saved=${saved_ports[saved_${name,,}]:-}
+            # Of a server that runs, the remembered one is true.
+            if [ -n "$saved" ]; then
+                if [ -z "${!name:-}" ] || [ -n "$(on_server pid "$server")" ]; then printf -v "$name" '%s' "$saved"; fi
+            fi
+        done
+    done
 }
 
 save_state() {
+    local server port name
     (
         umask 077
-        cat >"$STATE/state.new" <<EOF
-version=$STATE_FILE_VERSION
-saved_pg_port=$PG_PORT
-saved_ch_port=$CH_PORT
-saved_ch_tcp_port=$CH_TCP_PORT
-pg_password=$pg_password
-pg_admin_password=$pg_admin_password
-ch_password=$ch_password
-pg_home=$pg_home
-EOF
+        {
+            printf '%s\n' "version=$STATE_FILE_VERSION" "pg_password=$pg_password" "pg_admin_password=$pg_admin_password" \
+                "ch_password=$ch_password" "kafka_password=$kafka_password" "pg_home=$pg_home" \
+                "with_kafka=$with_kafka" "with_registry=$with_registry"
+            for server in "${SERVERS[@]}"; do
+                for port in $(server_ports "$server"); do
+                    name=${port%%=*}
+                    if [ -n "${!name:-}" ]; then printf 'saved_%s=%s\n' "${name,,}" "${!name}"; fi
+                done
+            done
+        } >"$STATE/state.new"
     )
     mv -f "$STATE/state.new" "$STATE/state"
 }
 
 # The stack `dev` has fixed ports, so that they can be learnt by heart; every other stack takes free ones.
 choose_ports() {
-    if [ "$NAME" = dev ]; then
-        PG_PORT=${PG_PORT:-25432} CH_PORT=${CH_PORT:-28123} CH_TCP_PORT=${CH_TCP_PORT:-29000}
-        return
-    fi
-    PG_PORT=${PG_PORT:-$(free_port)} || exit 1
-    CH_PORT=${CH_PORT:-$(free_port "$PG_PORT")} || exit 1
-    CH_TCP_PORT=${CH_TCP_PORT:-$(free_port "$PG_PORT" "$CH_PORT")} || exit 1
+    local server port name taken=() chosen
+    for server in "${SERVERS[@]}"; do
+        if ! wanted "$server"; then continue; fi
+        for port in $(server_ports "$server"); do
+            name=${port%%=*}
+            if [ -z "${!name:-}" ]; then
+                if [ "$NAME" = dev ]; then chosen=${port#*=}; else chosen=$(free_port "${taken[@]}") || exit 1; fi
+                printf -v "$name" '%s' "$chosen"
+            fi
+            taken+=("${!name}")
+        done
+    done
 }
 
 prepare_state() {
@@ -93,6 +116,9 @@ prepare_state() {
     pg_password=${PG_PASSWORD:-${pg_password:-$(random_password)}}
     pg_admin_password=${PG_ADMIN_PASSWORD:-${pg_admin_password:-$(random_password)}}
     ch_password=${CH_PASSWORD:-${ch_password:-$(random_password)}}
+    # Made once, with the storage: a later one would not be known to SCRAM.
+    kafka_password=${kafka_password:-${KAFKA_PASSWORD:-$(random_password)}}
+    case $kafka_password in *[!A-Za-z0-9._~-]*) die "KAFKA_PASSWORD may hold A-Z, a-z, 0-9 and . _ ~ - only" ;; esac
     pg_home=${pg_home:-$(choose_pg_home)}
     make_certificates
     save_state

@@ -20,6 +20,7 @@ mod cli_pipeline;
 mod cli_tls;
 mod docs;
 mod doctor;
+mod kafka_stack;
 mod layers;
 mod seed;
 mod support;

@@ -11,14 +11,20 @@
 
 mod binary;
 mod clickhouse;
+mod connect;
+mod kafka;
 mod postgres;
 mod proxy;
+mod samples;
 mod servers;
 
 pub(crate) use binary::{Invocation, Outcome, Running};
 pub(crate) use clickhouse::ClickHouse;
+pub(crate) use connect::Connect;
+pub(crate) use kafka::{Kafka, Record};
 pub(crate) use postgres::Postgres;
 pub(crate) use proxy::Proxy;
+pub(crate) use samples::Sample;
 pub(crate) use servers::{OtherServers, Urls};
 
 use std::fs;

@@ -52,19 +52,28 @@ impl OtherServers {
 
     /// Where they are.
     pub(crate) fn urls(&self) -> Urls {
+        Urls {
+            postgres: self.variable("POSTGRES_URL"),
+            admin: self.variable("PIPECTL_PG_ADMIN_URL"),
+            clickhouse: self.variable("CLICKHOUSE_URL"),
+        }
+    }
+
+    /// What `dev/stack env` says of a variable.
+    fn variable(&self, name: &str) -> String {
         let text = self.stack(&["env"]);
-        let find = |name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(&format!("export {name}="))).unwrap();
-            line.trim_matches('\'').to_owned()
-        };
-        Urls { postgres: find("POSTGRES_URL"), admin: find("PIPECTL_PG_ADMIN_URL"), clickhouse: find("CLICKHOUSE_URL") }
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("export {name}=")));
+        line.unwrap_or_else(|| panic!("dev/stack env says nothing of {name}")).trim_matches('\'').to_owned()
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(variable("PIPECTL_STACK"));
         command.args(arguments).args(["--name", self.name]);
         command.env("PIPECTL_STACK_DIR", &self.directory.0).env("PG_FSYNC", "off");
-        for name in ["PG_PORT", "CH_PORT", "CH_TCP_PORT", "PG_PASSWORD", "PG_ADMIN_PASSWORD", "PIPECTL_STACK_NAME"] {
+        for name in ["PG_PASSWORD", "PG_ADMIN_PASSWORD", "CH_PASSWORD", "KAFKA_PASSWORD", "PIPECTL_STACK_NAME"] {
+            command.env_remove(name);
+        }
+        for (name, _) in std::env::vars().filter(|(name, _)| name.ends_with("_PORT")) {
             command.env_remove(name);
         }
         command.envs(self.variables.iter().copied());
