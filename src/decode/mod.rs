@@ -2,6 +2,7 @@
 
 pub mod array;
 pub mod copy;
+pub mod debezium;
 pub mod number;
 pub mod pgoutput;
 pub mod time;
