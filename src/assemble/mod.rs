@@ -47,6 +47,8 @@ pub struct SyncOptions {
     pub slot_timeout: Option<Duration>,
     /// Copies even what seems not to fit.
     pub force: bool,
+    /// Ends once more records than this are set aside; without end where absent.
+    pub max_dead_letters: Option<u64>,
 }
 
 /// Runs a pipeline: makes what is missing, copies, and streams until the wanted position, the stop, or a lasting failure.

@@ -33,6 +33,9 @@ pub(crate) struct Args {
     /// Begin the first copy even where ClickHouse's disk seems too small for it
     #[arg(long)]
     force: bool,
+    /// From Kafka: end with exit code 7 once more records than this wait as dead letters [default: without end]
+    #[arg(long, value_name = "N")]
+    max_dead_letters: Option<u64>,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode> {
@@ -44,6 +47,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode> {
         tables: args.tables,
         slot_timeout: args.slot_timeout.or(settings.sync.slot_timeout),
         force: args.force,
+        max_dead_letters: args.max_dead_letters,
     };
     let _server = match args.http {
         Some(address) => Some(pipectl::http::serve(address, &settings.pipeline, Arc::clone(&progress)).await?),

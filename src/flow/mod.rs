@@ -7,7 +7,7 @@ mod dead;
 mod group;
 mod proof;
 
-pub use dead::{DeadLetter, DeadLetters, NoDeadLetters};
+pub use dead::{DeadLetter, DeadLetters, NoDeadLetters, REPLAYED};
 pub use group::{Gap, Group, Truncation};
 pub use proof::{Committed, Durable, acknowledge, commit, write};
 

@@ -2,6 +2,8 @@
 
 mod client;
 mod cluster;
+mod producer;
 
 pub use client::{KafkaContext, client_config, kafka_error};
 pub use cluster::{Cluster, Topic};
+pub use producer::{OutgoingRecord, Producer, Sending};
