@@ -43,8 +43,6 @@ pub mod doctor;
 
 pub mod verify;
 
-pub mod dead_letters;
-
 pub mod assemble;
 
 pub mod http;

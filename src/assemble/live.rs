@@ -22,14 +22,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::watch;
 
+/// What became of a table that was brought up to the source's.
+#[derive(Debug)]
+pub(super) enum Fit {
+    Stored(Arc<Layout>),
+    Ignored,
+    Park(String),
+}
+
 /// The pipeline's tables, and both servers.
 #[derive(Debug)]
 pub(super) struct LiveTables {
-    settings: Settings,
+    pub(super) settings: Settings,
     server: Server,
     client: Option<Connection>,
-    store: StateStore,
-    state: State,
+    pub(super) store: StateStore,
+    pub(super) state: State,
     /// The dates that the destination holds.
     ranges: Ranges,
     layouts: HashMap<u32, Arc<Layout>>,
@@ -59,15 +67,17 @@ impl LiveTables {
         }
     }
 
-    async fn lookup(&mut self, relation: u32) -> Result<Option<TableSchema>> {
-        let postgres = self.settings.postgres.clone().ok_or_else(no_postgres)?;
+    /// The session for looking things up, opened when it is first needed.
+    pub(super) async fn client(&mut self) -> Result<&Connection> {
+        let postgres = self.settings.postgres.as_ref().ok_or_else(no_postgres)?;
         if self.client.as_ref().is_none_or(|client| client.is_closed()) {
-            self.client = Some(connect(&postgres).await?);
+            self.client = Some(connect(postgres).await?);
         }
-        match &self.client {
-            Some(client) => table(client, relation).await,
-            None => Err(no_postgres()),
-        }
+        self.client.as_ref().ok_or_else(no_postgres)
+    }
+
+    pub(super) async fn lookup(&mut self, relation: u32) -> Result<Option<TableSchema>> {
+        table(self.client().await?, relation).await
     }
 
     /// What a plan of this table alone rests on: the entry that holds for it, and what the destination has.
@@ -82,31 +92,41 @@ impl LiveTables {
     }
 
     async fn bring_up(&mut self, relation: &Relation) -> Result<Adopted> {
-        let Some(mut schema) = self.lookup(relation.id).await? else {
+        let Some(schema) = self.lookup(relation.id).await? else {
             // Dropped since: what the stream still has of it goes where it went before.
             return Ok(match self.layouts.get(&relation.id) {
                 Some(layout) => stored(layout, relation),
                 None => Adopted::Ignored,
             });
         };
-        if let Some(reason) = self.state.tables.get(&relation.id).and_then(|record| record.renamed(&schema)) {
-            return Ok(Adopted::Park(reason));
+        Ok(match self.fit(schema).await? {
+            Fit::Stored(layout) => stored(&layout, relation),
+            Fit::Ignored => Adopted::Ignored,
+            Fit::Park(reason) => Adopted::Park(reason),
+        })
+    }
+
+    /// Brings the destination's table up to the source's.
+    pub(super) async fn fit(&mut self, mut schema: TableSchema) -> Result<Fit> {
+        let relation = schema.relid;
+        if let Some(reason) = self.state.tables.get(&relation).and_then(|record| record.renamed(&schema)) {
+            return Ok(Fit::Park(reason));
         }
         self.remember(&mut schema).await?;
         let (settings, facts) = self.facts(schema).await?;
         let planned = plan(&settings, &facts);
         if let Err(error) = planned.refused() {
-            return Ok(Adopted::Park(error.with_causes()));
+            return Ok(Fit::Park(error.with_causes()));
         }
         let progress = Arc::clone(&self.progress);
         apply(&planned, &self.server, |step| progress.note(format!("{:?} {}", step.action, step.target))).await?;
-        let Some(table) = planned.tables.first() else { return Ok(Adopted::Ignored) };
+        let Some(table) = planned.tables.first() else { return Ok(Fit::Ignored) };
         self.empty_dropped(table, &facts).await?;
-        let record = self.state.tables.get(&relation.id);
+        let record = self.state.tables.get(&relation);
         let first_commit = record.and_then(|record| record.first_commit.as_deref()?.parse().ok()).unwrap_or_default();
         let layout = layout(table, &table.target, facts.ranges, first_commit);
-        self.layouts.insert(relation.id, Arc::clone(&layout));
-        Ok(stored(&layout, relation))
+        self.layouts.insert(relation, Arc::clone(&layout));
+        Ok(Fit::Stored(layout))
     }
 
     /// Stores what rows older than the columns answer, before anything rests on it; and puts back what the source has forgotten of it since.
@@ -150,7 +170,14 @@ impl LiveTables {
     }
 
     async fn widen(&mut self, relation: u32, column: &str) -> Result<()> {
-        let Some(schema) = self.lookup(relation).await? else { return Ok(()) };
+        match self.lookup(relation).await? {
+            Some(schema) => self.widen_in(schema, column).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Lets a column of a table bear NULL, where it can.
+    pub(super) async fn widen_in(&mut self, schema: TableSchema, column: &str) -> Result<()> {
         let (settings, facts) = self.facts(schema).await?;
         let planned = plan(&settings, &facts);
         let found = planned.tables.first().and_then(|table: &TablePlan| Some((table, table.column(column)?)));

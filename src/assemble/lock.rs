@@ -11,6 +11,7 @@ const LAST_BREATH: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(200);
 
 const TAKE: &str = include_str!("../../sql/postgres/take_lock.sql");
+const SHARE: &str = include_str!("../../sql/postgres/share_lock.sql");
 const EMIT: &str = include_str!("../../sql/postgres/emit_message.sql");
 const FLUSHED: &str = include_str!("../../sql/postgres/flushed.sql");
 
@@ -20,6 +21,8 @@ pub(super) struct PipelineLock {
     client: Connection,
     /// The session's process at the server.
     pid: i32,
+    /// The statement that takes it: for one process alone, or for several that read the same topics.
+    statement: &'static str,
 }
 
 /// What came of an attempt to take the lock.
@@ -32,9 +35,18 @@ enum Attempt {
 impl PipelineLock {
     /// Takes the lock of the settings' slot. Waits a little for its holder, which may be a session whose process was killed just now.
     pub(super) async fn take(settings: &PostgresSettings) -> Result<Self> {
+        Self::wait(settings, TAKE).await
+    }
+
+    /// Takes the lock together with others of its kind: processes that share the topics of a pipeline.
+    pub(super) async fn share(settings: &PostgresSettings) -> Result<Self> {
+        Self::wait(settings, SHARE).await
+    }
+
+    async fn wait(settings: &PostgresSettings, statement: &'static str) -> Result<Self> {
         let deadline = Instant::now() + LAST_BREATH;
         loop {
-            match Self::attempt(settings).await? {
+            match Self::attempt(settings, statement).await? {
                 Attempt::Taken(lock) => return Ok(lock),
                 Attempt::Held(_) if Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
                 Attempt::Held(holder) => return Err(taken(settings, holder)),
@@ -44,21 +56,21 @@ impl PipelineLock {
 
     /// Takes the lock again after its session was lost; none as long as the server has not given that session up.
     pub(super) async fn again(&self, settings: &PostgresSettings) -> Result<Option<Self>> {
-        match Self::attempt(settings).await? {
+        match Self::attempt(settings, self.statement).await? {
             Attempt::Taken(lock) => Ok(Some(lock)),
             Attempt::Held(holder) if holder == Some(self.pid) => Ok(None),
             Attempt::Held(holder) => Err(taken(settings, holder)),
         }
     }
 
-    async fn attempt(settings: &PostgresSettings) -> Result<Attempt> {
+    async fn attempt(settings: &PostgresSettings, statement: &'static str) -> Result<Attempt> {
         let client = connect(settings).await?;
         let row = client
-            .query_one(TAKE, &[&settings.slot])
+            .query_one(statement, &[&settings.slot])
             .await
             .map_err(|error| server_error("could not take the pipeline's lock", error))?;
         Ok(if row.get("taken") {
-            Attempt::Taken(Self { client, pid: row.get("own") })
+            Attempt::Taken(Self { client, pid: row.get("own"), statement })
         } else {
             Attempt::Held(row.get("holder"))
         })

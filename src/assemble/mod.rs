@@ -1,6 +1,8 @@
 //! From settings to a running pipeline: the one place that names source, sink and store together.
 
 mod copies;
+mod heartbeats;
+mod kafka;
 mod layout;
 mod live;
 mod lock;
@@ -17,8 +19,8 @@ pub use remove::{Made, made, remove};
 pub use resync::{Resync, resync};
 pub use status::{PipelineStatus, status};
 
-use crate::change::Lsn;
-use crate::config::Settings;
+use crate::change::{Lsn, TableName};
+use crate::config::{Settings, SyncSource};
 use crate::error::{Error, Kind, Result};
 use crate::flow::{NoDeadLetters, Source};
 use crate::server::clickhouse;
@@ -33,9 +35,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// How often the server is asked whether it is still there.
-const LOOK_AROUND: Duration = Duration::from_secs(10);
-
 /// What the command line says beyond the settings.
 #[derive(Debug, Clone, Default)]
 pub struct SyncOptions {
@@ -45,10 +44,17 @@ pub struct SyncOptions {
     pub tables: Vec<String>,
     /// How long to wait for open transactions when the slot is made; without end where absent.
     pub slot_timeout: Option<Duration>,
-    /// Copies even what seems not to fit.
+    /// Copies even what seems not to fit; reads what is there of a topic where older records are gone.
     pub force: bool,
-    /// Ends once more records than this are set aside; without end where absent.
+    /// How many records of topics may be set aside before the reading ends; any number where absent.
     pub max_dead_letters: Option<u64>,
+}
+
+impl SyncOptions {
+    /// Whether a table is among those that were asked for.
+    fn wants(&self, table: &TableName) -> bool {
+        self.tables.is_empty() || self.tables.iter().any(|name| *name == table.name || *name == table.to_string())
+    }
 }
 
 /// Runs a pipeline: makes what is missing, copies, and streams until the wanted position, the stop, or a lasting failure.
@@ -61,6 +67,9 @@ pub async fn sync(
     progress: &Arc<Progress>,
     stop: &watch::Receiver<bool>,
 ) -> Result<Ended> {
+    if settings.sync.source == SyncSource::Kafka {
+        return Box::pin(kafka::sync(settings, options, progress, stop)).await;
+    }
     let server = clickhouse::connect(&settings.clickhouse)?;
     let preparation = Preparation { settings, options, server: &server, progress, stop };
     let prepared = retrying(progress, stop, || preparation.run()).await;
@@ -69,7 +78,7 @@ pub async fn sync(
         prepared => prepared?,
     };
     let until = if options.until_caught_up { Some(wanted_end(&prepared.lock).await?) } else { None };
-    stream(settings, prepared, server, until, (progress, stop)).await
+    Box::pin(stream(settings, prepared, server, until, (progress, stop))).await
 }
 
 /// The position to catch up to: a message of our own, so that the stream passes it even where nothing else is written.
@@ -113,7 +122,7 @@ async fn stream(
     progress.confirmed.store(from.end.0, Ordering::Relaxed);
     let mut engine = Stream::new(writer, tables, options, from);
     progress.note(format!("streaming from {}", from.end));
-    let beats = heartbeats(lock, sync.heartbeat, postgres.clone(), Arc::clone(progress));
+    let beats = heartbeats::write(lock, sync.heartbeat, postgres.clone(), Arc::clone(progress));
     let sessions = sessions(settings, &publications, &mut engine, (progress, stop));
     let ended = tokio::select! {
         ended = sessions => ended,
@@ -156,38 +165,6 @@ async fn sessions(
                 progress.retries.store(0, Ordering::Relaxed);
             }
             Err(error) => return Err(error),
-        }
-    }
-}
-
-/// Keeps the pipeline's lock, and writes a message now and then, so that an idle database holds no log back. Ends only with a failure that
-/// lasts: the lock is lost to another process.
-async fn heartbeats(
-    lock: PipelineLock,
-    every: Duration,
-    postgres: crate::config::PostgresSettings,
-    progress: Arc<Progress>,
-) -> Result<Ended> {
-    let mut lock = lock;
-    let mut written = tokio::time::Instant::now();
-    let pause = if every.is_zero() { LOOK_AROUND } else { every.min(LOOK_AROUND) };
-    loop {
-        tokio::time::sleep(pause).await;
-        if lock.client().is_closed() {
-            match lock.again(&postgres).await {
-                Ok(Some(taken)) => lock = taken,
-                Err(error) if error.kind() == Kind::Source => return Err(error),
-                Ok(None) | Err(_) => continue,
-            }
-        }
-        if !every.is_zero() && written.elapsed() >= every {
-            written = tokio::time::Instant::now();
-            if let Err(error) = lock.heartbeat().await {
-                progress.note(format!("warning: {error}"));
-            }
-        } else if lock.flushed().await.is_ok() {
-            // The stream of an idle database is silent for half of wal_sender_timeout: that the server answers is a sign of life too.
-            progress.sign_of_life();
         }
     }
 }

@@ -11,14 +11,14 @@ use super::{SyncOptions, publication};
 use crate::batch::Ranges;
 use crate::change::{Lsn, Position, Version};
 use crate::checkpoint::{PipelineRecord, State, StateStore, TablePhase, TableRecord};
-use crate::config::{PostgresSettings, Settings};
+use crate::config::{ClickHouseSettings, PostgresSettings, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::flow::{CheckpointStore, Sink};
 use crate::server::clickhouse::Server;
 use crate::sink::clickhouse::{ClickHouseSink, TablePlan, ddl};
 use crate::source::postgres::{
     CopySession, CreatedSlot, HeapRange, Patience, ReplicationServer, SlotState, Waiting, create_slot, end_slot_reader,
-    identify_logical, plan_ranges, slot_state,
+    identify, plan_ranges, slot_state,
 };
 use crate::sync::Progress;
 use crate::tables::{Plan, apply, gather, plan};
@@ -66,7 +66,7 @@ impl Preparation<'_> {
     pub(super) async fn run(&self) -> Result<Prepared> {
         let postgres = self.settings.postgres.as_ref().ok_or_else(no_postgres)?;
         let lock = PipelineLock::take(postgres).await?;
-        let identity = identify_logical(postgres).await?;
+        let identity = identify(postgres).await?;
         self.progress.expected_rows.store(0, Ordering::Relaxed);
         let mut store = StateStore::new(
             self.server.clone(),
@@ -87,7 +87,7 @@ impl Preparation<'_> {
             None => start,
         };
         if start == Start::Fresh {
-            self.refuse_filled(&plans).await?;
+            refuse_filled(self.server, &self.settings.clickhouse, &plans).await?;
         }
         if matches!(start, Start::Stream(_) | Start::ResumeCopy) {
             publication::refuse_lost(lock.client(), &postgres.publication, &plans, &state).await?;
@@ -130,36 +130,8 @@ impl Preparation<'_> {
             self.progress.note(format!("warning: {warning}"));
         }
         apply(&planned, self.server, |step| self.progress.note(format!("{:?} {}", step.action, step.target))).await?;
-        let wanted = |plan: &TablePlan| {
-            self.options.tables.is_empty()
-                || self
-                    .options
-                    .tables
-                    .iter()
-                    .any(|name| *name == plan.schema.name.name || *name == plan.schema.name.to_string())
-        };
+        let wanted = |plan: &TablePlan| self.options.wants(&plan.schema.name);
         Ok((planned.tables.into_iter().filter(wanted).collect(), facts.ranges))
-    }
-
-    /// A first copy has the lowest version: rows of unknown origin would win against it.
-    async fn refuse_filled(&self, plans: &[TablePlan]) -> Result<()> {
-        for plan in plans {
-            // As a parameter an identifier keeps the backslashes that a parameter's value is escaped with.
-            let table = ddl::qualified(&plan.target, &self.settings.clickhouse);
-            if !self.server.rows(&format!("SELECT 1 AS found FROM {table} LIMIT 1"), &[]).await?.is_empty() {
-                return Err(Error::new(
-                    Kind::SourceGap,
-                    format!(
-                        "table \"{}\" holds rows already, and nothing is stored of where they came from",
-                        plan.target
-                    ),
-                )
-                .hint(
-                    "`pipectl resync --all` copies everything into new tables and exchanges them; or drop the table",
-                ));
-            }
-        }
-        Ok(())
     }
 
     fn postgres(&self) -> Result<&PostgresSettings> {
@@ -366,8 +338,24 @@ impl Preparation<'_> {
     }
 }
 
+/// A first copy has the lowest version: rows of unknown origin would win against it.
+pub(super) async fn refuse_filled(server: &Server, settings: &ClickHouseSettings, plans: &[TablePlan]) -> Result<()> {
+    for plan in plans {
+        // As a parameter an identifier keeps the backslashes that a parameter's value is escaped with.
+        let table = ddl::qualified(&plan.target, settings);
+        if !server.rows(&format!("SELECT 1 AS found FROM {table} LIMIT 1"), &[]).await?.is_empty() {
+            return Err(Error::new(
+                Kind::SourceGap,
+                format!("table \"{}\" holds rows already, and nothing is stored of where they came from", plan.target),
+            )
+            .hint("`pipectl resync --all` copies everything into new tables and exchanges them; or drop the table"));
+        }
+    }
+    Ok(())
+}
+
 /// A table of the pipeline that was changed into one which the destination's cannot be altered to is left behind; the others go on.
-async fn park_refused(planned: &mut Plan, store: &mut StateStore) -> Result<()> {
+pub(super) async fn park_refused(planned: &mut Plan, store: &mut StateStore) -> Result<()> {
     if planned.refusals.is_empty() {
         return Ok(());
     }
@@ -389,7 +377,7 @@ async fn park_refused(planned: &mut Plan, store: &mut StateStore) -> Result<()> 
 }
 
 /// Columns that changed their names while nothing ran: the rows that are stored have the values under the old ones.
-async fn park_renamed(plans: &[TablePlan], store: &mut StateStore) -> Result<()> {
+pub(super) async fn park_renamed(plans: &[TablePlan], store: &mut StateStore) -> Result<()> {
     let state = store.load().await?;
     let since = state.checkpoint.map(|record| record.position().end).unwrap_or_default();
     for plan in plans {

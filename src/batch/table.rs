@@ -113,6 +113,11 @@ impl TableBatch {
         self
     }
 
+    /// The next row of this version gets the ordinal behind this one: where the source itself counts rows.
+    pub fn count_behind(&mut self, version: Version, ordinal: u64) {
+        self.last = Some((version, ordinal));
+    }
+
     /// What it looks like.
     pub fn layout(&self) -> &Arc<Layout> {
         &self.layout

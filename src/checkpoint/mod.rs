@@ -3,32 +3,56 @@
 //! One table, `pipectl_state`, of names and JSON values, into which rows are only ever inserted; the newest of each name counts. A
 //! position is written after the data that it covers, so that it may be behind the data, never ahead.
 
+mod offsets;
 mod record;
 
-pub use record::{CheckpointRecord, PipelineRecord, RangeRecord, TablePhase, TableRecord};
+pub use offsets::OffsetStore;
+pub use record::{CheckpointRecord, OffsetRecord, PipelineRecord, RangeRecord, TablePhase, TableRecord};
 
-use crate::change::{Position, Version};
+use crate::change::{Offsets, Position, Version};
 use crate::error::{Error, Kind, Result};
 use crate::flow::CheckpointStore;
 use crate::server::clickhouse::Server;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const CREATE: &str = include_str!("../../sql/clickhouse/create_state.sql");
 const READ: &str = include_str!("../../sql/clickhouse/read_state.sql");
 const WRITE: &str = include_str!("../../sql/clickhouse/write_state.sql");
 const FORGET: &str = include_str!("../../sql/clickhouse/forget_state.sql");
-const EXISTS: &str = include_str!("../../sql/clickhouse/table_exists.sql");
+const EXISTS: &str = include_str!("../../sql/clickhouse/state_exists.sql");
 
-/// The pipeline's state in ClickHouse.
+/// What a pipeline's changes come by. Each has a state of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Transport {
+    /// Postgres' logical replication.
+    #[default]
+    Postgres,
+    /// Topics of Kafka.
+    Kafka,
+}
+
+impl Transport {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Kafka => "kafka",
+        }
+    }
+}
+
+/// The pipeline's state in ClickHouse. Clones write on behind each other.
 #[derive(Debug, Clone)]
 pub struct StateStore {
     server: Server,
     database: String,
     pipeline: String,
     slot: String,
-    sequence: u64,
+    transport: Transport,
+    sequence: Arc<AtomicU64>,
 }
 
 /// The state as it was read.
@@ -42,6 +66,8 @@ pub struct State {
     pub tables: BTreeMap<u32, TableRecord>,
     /// Ranges of the first snapshot that are stored, by table id and number.
     pub ranges: BTreeMap<(u32, u32), RangeRecord>,
+    /// How far topics are stored.
+    pub offsets: Offsets,
 }
 
 impl StateStore {
@@ -52,8 +78,21 @@ impl StateStore {
             database: database.to_owned(),
             pipeline: pipeline.to_owned(),
             slot: slot.to_owned(),
-            sequence: 0,
+            transport: Transport::Postgres,
+            sequence: Arc::default(),
         }
+    }
+
+    /// The state of another transport of the same pipeline.
+    #[must_use]
+    pub fn of(mut self, transport: Transport) -> Self {
+        self.transport = transport;
+        self.sequence = Arc::default();
+        self
+    }
+
+    fn next_sequence(&self) -> String {
+        (self.sequence.fetch_add(1, Ordering::Relaxed) + 1).to_string()
     }
 
     /// Makes the state's table where it is missing.
@@ -72,14 +111,14 @@ impl StateStore {
     /// # Errors
     /// What ClickHouse answers; [`Kind::Destination`] for a record that a later version wrote.
     pub async fn load(&mut self) -> Result<State> {
-        let found = self.server.rows(EXISTS, &[("database", &self.database), ("table", "pipectl_state")]).await?;
+        let found = self.server.rows(EXISTS, &[("database", &self.database)]).await?;
         if found.first().and_then(|row| row.get("found")).and_then(serde_json::Value::as_str) != Some("1") {
             return Ok(State::default());
         }
         let parameters = [
             ("database", self.database.as_str()),
             ("pipeline", self.pipeline.as_str()),
-            ("transport", "postgres"),
+            ("transport", self.transport.name()),
             ("slot", self.slot.as_str()),
         ];
         let rows = self
@@ -90,7 +129,7 @@ impl StateStore {
         let mut state = State::default();
         for row in &rows {
             let text = |name: &str| row.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
-            self.sequence = self.sequence.max(text("last").parse().unwrap_or(0));
+            self.sequence.fetch_max(text("last").parse().unwrap_or(0), Ordering::Relaxed);
             match text("kind") {
                 "pipeline" => state.pipeline = parse(text("newest"))?,
                 "checkpoint" => state.checkpoint = parse(text("newest"))?,
@@ -107,6 +146,13 @@ impl StateStore {
                         state.ranges.insert(id, record);
                     }
                 }
+                "offset" => {
+                    if let (Some(name), Some(record)) =
+                        (offsets::parse(text("name")), parse::<OffsetRecord>(text("newest"))?)
+                    {
+                        state.offsets.0.insert(name, record.reached());
+                    }
+                }
                 _ => {}
             }
         }
@@ -114,12 +160,11 @@ impl StateStore {
     }
 
     async fn write(&mut self, kind: &str, name: &str, value: String) -> Result<()> {
-        self.sequence += 1;
-        let sequence = self.sequence.to_string();
+        let sequence = self.next_sequence();
         let parameters = [
             ("database", self.database.as_str()),
             ("pipeline", self.pipeline.as_str()),
-            ("transport", "postgres"),
+            ("transport", self.transport.name()),
             ("slot", self.slot.as_str()),
             ("kind", kind),
             ("name", name),
@@ -156,7 +201,7 @@ impl StateStore {
         let parameters = [
             ("database", self.database.as_str()),
             ("pipeline", self.pipeline.as_str()),
-            ("transport", "postgres"),
+            ("transport", self.transport.name()),
             ("slot", self.slot.as_str()),
         ];
         self.server

@@ -1,6 +1,6 @@
 //! The records of the state, as JSON. Fields are only ever added, with a default, so that an older record reads on.
 
-use crate::change::{Lsn, Position, TableSchema};
+use crate::change::{Lsn, Position, Reached, TableSchema};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -33,6 +33,9 @@ pub struct PipelineRecord {
     /// Whether all tables are being copied again: until that is complete nothing else may go on from here.
     #[serde(default)]
     pub resync_all: bool,
+    /// Where the log stood when the pipeline changed over from the other transport.
+    #[serde(default)]
+    pub switched_at: Option<String>,
 }
 
 impl PipelineRecord {
@@ -46,6 +49,7 @@ impl PipelineRecord {
             snapshot_done: false,
             owns_publication,
             resync_all: false,
+            switched_at: None,
         }
     }
 }
@@ -76,6 +80,31 @@ impl CheckpointRecord {
     pub fn position(&self) -> Position {
         let lsn = |text: &str| text.parse().unwrap_or(Lsn::ZERO);
         Position { commit: lsn(&self.commit), end: lsn(&self.end), xid: self.xid }
+    }
+}
+
+/// How far a topic's partition is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OffsetRecord {
+    /// Version of the record.
+    #[serde(default = "version")]
+    pub version: u32,
+    /// Offset of the record that comes next.
+    pub next: i64,
+    /// The highest LSN of its records that were streamed.
+    pub lsn: String,
+}
+
+impl From<Reached> for OffsetRecord {
+    fn from(reached: Reached) -> Self {
+        Self { version: VERSION, next: reached.next, lsn: reached.lsn.to_string() }
+    }
+}
+
+impl OffsetRecord {
+    /// How far that is.
+    pub fn reached(&self) -> Reached {
+        Reached { next: self.next, lsn: self.lsn.parse().unwrap_or(Lsn::ZERO) }
     }
 }
 

@@ -3,7 +3,6 @@
 
 mod confirm;
 mod create_tables;
-mod dead_letters;
 mod doctor;
 mod drop;
 mod duration;
@@ -54,7 +53,6 @@ pub(crate) enum Command {
     /// Prove that both sides are equal, value by value
     Verify(verify::Arguments),
     Resync(resync::Args),
-    DeadLetters(dead_letters::Arguments),
     Drop(drop::Args),
 }
 
@@ -69,7 +67,6 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<ExitCode>
         Command::Status(args) => status::run(args, context).await,
         Command::Verify(arguments) => verify::run(arguments, context).await,
         Command::Resync(args) => resync::run(args, context).await,
-        Command::DeadLetters(arguments) => dead_letters::run(arguments, context).await,
         Command::Drop(args) => drop::run(args, context).await,
     }
 }

@@ -3,8 +3,9 @@
 use super::Context;
 use super::output::Output;
 use super::working::{Worked, Working};
+use clap::ValueEnum;
 use pipectl::assemble::{self, SyncOptions};
-use pipectl::config::Settings;
+use pipectl::config::{Settings, SyncSource};
 use pipectl::error::Result;
 use pipectl::sync::{Ended, Progress};
 use std::process::ExitCode;
@@ -30,16 +31,33 @@ pub(crate) struct Args {
     /// How long to wait for open transactions when the replication slot is made, such as 60s [default: without end]
     #[arg(long, value_name = "TIME", value_parser = super::duration::duration)]
     slot_timeout: Option<Duration>,
-    /// Begin the first copy even where ClickHouse's disk seems too small for it
+    /// Begin the first copy even where ClickHouse's disk seems too small for it; read what is there of a topic whose older records are gone
     #[arg(long)]
     force: bool,
-    /// From Kafka: end with exit code 7 once more records than this wait as dead letters [default: without end]
+    /// Where changes come from: Postgres' logical replication, or Debezium's topics; goes before `sync.source`
+    #[arg(long, value_name = "SOURCE")]
+    source: Option<Source>,
+    /// End, with 7, once more than this many of the topics' records could not be carried [default: any number; they are kept and counted]
     #[arg(long, value_name = "N")]
     max_dead_letters: Option<u64>,
 }
 
+/// Where changes come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Source {
+    /// Postgres' logical replication
+    Postgres,
+    /// Debezium's topics
+    Kafka,
+}
+
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode> {
-    let settings = context.settings()?;
+    let mut settings = context.settings()?;
+    settings.sync.source = match args.source {
+        Some(Source::Postgres) => SyncSource::Postgres,
+        Some(Source::Kafka) => SyncSource::Kafka,
+        None => settings.sync.source,
+    };
     let mut working = Working::new(context)?;
     let progress = Arc::clone(working.progress());
     let options = SyncOptions {

@@ -276,6 +276,8 @@ pub enum SyncSource {
     /// Postgres' logical replication.
     #[default]
     Postgres,
+    /// Debezium's topics.
+    Kafka,
 }
 
 /// How `sync` works.

@@ -40,7 +40,7 @@ fn six_errors_are_six_lines() {
             "line 3: postgres.url: the variable PG is not set (${PG:-…} gives a default)",
             "line 6: clickhouse.databse: unknown key (did you mean database?)",
             "line 9: tables[0].keyless: \"refsue\" must be refuse or insert_only (did you mean refuse?)",
-            "line 11: sync.batch.max_age: \"1 sec\" is not a length of time, such as 500ms, 90s, 5m or 1h",
+            "line 11: sync.batch.max_age: \"1 sec\" is not a duration, such as 500ms, 1s, 2m or 1h",
             "line 12: sync.memory: must be one value, not a list",
         ]
     );
@@ -52,7 +52,7 @@ fn what_is_wrong_in_other_ways_is_told_too() {
     let told = |rest: &str| lines(&format!("{head}{rest}"), &both()).join("\n");
     assert_eq!(told("tables: [a]\n"), "line 3: tables: stands here a second time (first on line 2)");
     assert!(told("a: [\n").starts_with("line 4: this is not YAML: "));
-    assert!(told("sync: {source: kafka}\n").contains("sync.source: this build reads from Postgres directly"));
+    assert!(told("sync: {source: mysql}\n").contains("sync.source: \"mysql\" must be postgres or kafka"));
     assert!(
         told("postgres: {url: 'mysql://u:hunter2@h/d'}\n").contains("line 3: postgres.url: must look like postgres://")
     );

@@ -6,10 +6,14 @@
 mod dead;
 mod group;
 mod proof;
+mod record_tables;
+mod records;
 
-pub use dead::{DeadLetter, DeadLetters, NoDeadLetters, REPLAYED};
+pub use dead::{DeadLetter, DeadLetters, NoDeadLetters};
 pub use group::{Gap, Group, Truncation};
 pub use proof::{Committed, Durable, acknowledge, commit, write};
+pub use record_tables::{AdoptedRecords, RecordFields, RecordTables, StoredRecords};
+pub use records::{Assigned, Chunk, GroupEvent, PartitionLag, Record, RecordEvent, RecordSource};
 
 use crate::batch::{Layout, RowMap, TableBatch};
 use crate::change::{Lsn, Position, Version};

@@ -246,7 +246,7 @@ fn store(batch: &mut TableBatch, map: &RowMap, message: &Message<'_>, version: V
         Message::Insert { new, .. } => Ok(batch.push(map, new, version)?),
         Message::Delete { old, .. } if keyed => Ok(batch.push_tombstone(map, old.tuple(), version)?),
         Message::Update { old, new, .. } if keyed => {
-            let key_changed = old.is_some_and(|old| key_changed(batch.layout(), map, old, new));
+            let key_changed = old.is_some_and(|old| key_changed(batch.layout(), map, old.tuple(), new));
             if let (true, Some(old)) = (key_changed, old) {
                 batch.push_tombstone(map, old.tuple(), version)?;
             }
@@ -261,7 +261,14 @@ fn store(batch: &mut TableBatch, map: &RowMap, message: &Message<'_>, version: V
 
 /// The new row, with the old one's value wherever it was left out and the old one has it.
 pub(super) fn merged<'a>(new: Tuple<'a>, old: Option<Old<'a>>) -> impl Iterator<Item = Field<'a>> {
-    let mut old = old.map(Old::tuple);
+    filled(new, old.map(Old::tuple))
+}
+
+/// As [`merged`], of any rows.
+pub(super) fn filled<'a>(
+    new: impl Iterator<Item = Field<'a>>,
+    mut old: Option<impl Iterator<Item = Field<'a>>>,
+) -> impl Iterator<Item = Field<'a>> {
     new.map(move |field| {
         let before = old.as_mut().and_then(Iterator::next);
         match (field, before) {
@@ -272,9 +279,13 @@ pub(super) fn merged<'a>(new: Tuple<'a>, old: Option<Old<'a>>) -> impl Iterator<
 }
 
 /// Whether the row is another one for ClickHouse. A key image is only sent where the key changed; a whole old row has to be compared.
-fn key_changed(layout: &Layout, map: &RowMap, old: Old<'_>, new: Tuple<'_>) -> bool {
+pub(super) fn key_changed<'a>(
+    layout: &Layout,
+    map: &RowMap,
+    mut old_fields: impl Iterator<Item = Field<'a>>,
+    new: impl Iterator<Item = Field<'a>>,
+) -> bool {
     let mut fields = map.fields.iter();
-    let mut old_fields = old.tuple();
     for new in new {
         let (Some(place), Some(old)) = (fields.next(), old_fields.next()) else { return false };
         let Some(index) = place.filter(|index| layout.key.contains(index)) else { continue };

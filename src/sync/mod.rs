@@ -3,9 +3,11 @@
 mod gaps;
 mod intake;
 mod progress;
+mod records;
 mod stream;
 mod writer;
 
-pub use progress::{Progress, READY_LAG, TableProgress, ready};
+pub use progress::{PartitionProgress, Progress, READY_LAG, TableProgress, ready};
+pub use records::{Ends, RecordOptions, Records};
 pub use stream::{Ended, Stream, StreamOptions};
 pub use writer::{Writer, retrying};

@@ -16,6 +16,7 @@ pub struct Progress {
     started: Instant,
     note: Box<dyn Fn(&str) + Send + Sync>,
     tables: Mutex<BTreeMap<String, TableProgress>>,
+    partitions: Mutex<BTreeMap<(String, i32), PartitionProgress>>,
     /// Rows that streamed changes stored, tombstones included.
     pub changed_rows: AtomicU64,
     /// Groups that were stored.
@@ -44,6 +45,15 @@ pub struct Progress {
     last_sign: AtomicU64,
     /// Attempts that failed in a row; 0 while all is well.
     pub retries: AtomicU64,
+}
+
+/// How far a partition of a topic is stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PartitionProgress {
+    /// Offset of the first record that is not stored.
+    pub stored: i64,
+    /// Offset behind the last record there is.
+    pub end: i64,
 }
 
 /// A table's numbers.
@@ -78,6 +88,7 @@ impl Progress {
             started: Instant::now(),
             note: Box::new(note),
             tables: Mutex::default(),
+            partitions: Mutex::default(),
             changed_rows: AtomicU64::new(0),
             groups: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -113,6 +124,16 @@ impl Progress {
     /// All tables' numbers, by name at the destination.
     pub fn tables(&self) -> BTreeMap<String, TableProgress> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says how far the partitions are that this process reads.
+    pub fn set_partitions(&self, partitions: BTreeMap<(String, i32), PartitionProgress>) {
+        *self.partitions.lock().unwrap_or_else(PoisonError::into_inner) = partitions;
+    }
+
+    /// How far the partitions are that this process reads, by topic and partition; none where the source has no partitions.
+    pub fn partitions(&self) -> BTreeMap<(String, i32), PartitionProgress> {
+        self.partitions.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Something was heard or stored just now.

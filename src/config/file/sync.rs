@@ -39,8 +39,8 @@ pub(super) fn settings(section: Section<'_>) -> SyncSettings {
 fn source(text: &str) -> Result<SyncSource, String> {
     match text {
         "postgres" => Ok(SyncSource::Postgres),
-        "kafka" => Err("this build reads from Postgres directly; leave the key out, or write postgres".to_owned()),
-        _ => Err(format!("\"{text}\" must be postgres")),
+        "kafka" => Ok(SyncSource::Kafka),
+        _ => Err(format!("\"{text}\" must be postgres or kafka")),
     }
 }
 

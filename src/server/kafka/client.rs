@@ -100,7 +100,7 @@ fn is_secret(key: &str) -> bool {
 }
 
 /// As [`kafka_error`], from a code and librdkafka's own words.
-pub(super) fn code_error(tried: &str, code: Code, reason: &str) -> Error {
+pub fn code_error(tried: &str, code: Code, reason: &str) -> Error {
     let (kind, hint) = verdict(code);
     let error = Error::new(kind, tried).because(reason.to_owned());
     match hint {

@@ -2,6 +2,7 @@
 
 use super::client::{KafkaContext, code_error, kafka_error};
 use crate::error::{Error, Kind, Result};
+use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -14,6 +15,21 @@ use std::time::{Duration, Instant};
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to look for the reason of a failure.
 const REASON: Duration = Duration::from_millis(200);
+
+/// Whether a topic's older records of a key may be compacted away. Where that cannot be asked, they may.
+pub async fn is_compacted(config: &ClientConfig, topic: &str) -> bool {
+    let asked = async {
+        let admin: AdminClient<KafkaContext> = config.create_with_context(KafkaContext::default())?;
+        let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
+        admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options).await
+    };
+    let found: Result<_, KafkaError> = asked.await;
+    let policy = found.ok().and_then(|found| {
+        let resource = found.into_iter().next()?.ok()?;
+        resource.get("cleanup.policy").and_then(|entry| entry.value.clone())
+    });
+    policy.is_none_or(|policy| policy.contains("compact"))
+}
 
 /// A client that only asks. Its calls block for up to ten seconds: not for a task of the runtime, but for `spawn_blocking`.
 pub struct Cluster {
@@ -69,6 +85,18 @@ impl Cluster {
             .collect();
         topics.sort_by(|left, right| left.name.cmp(&right.name));
         Ok(topics)
+    }
+
+    /// The numbers of a topic's partitions.
+    ///
+    /// # Errors
+    /// As [`kafka_error`] sorts them.
+    pub fn partitions(&self, topic: &str) -> Result<Vec<i32>> {
+        let metadata = self
+            .consumer
+            .fetch_metadata(Some(topic), TIMEOUT)
+            .map_err(|error| self.failed(&format!("could not look topic \"{topic}\" up"), &error))?;
+        Ok(metadata.topics().iter().flat_map(|topic| topic.partitions().iter().map(MetadataPartition::id)).collect())
     }
 
     /// First offset that is there, and the one behind the last, of a partition.

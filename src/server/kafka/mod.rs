@@ -2,8 +2,6 @@
 
 mod client;
 mod cluster;
-mod producer;
 
-pub use client::{KafkaContext, client_config, kafka_error};
-pub use cluster::{Cluster, Topic};
-pub use producer::{OutgoingRecord, Producer, Sending};
+pub use client::{KafkaContext, client_config, code_error, kafka_error};
+pub use cluster::{Cluster, Topic, is_compacted};

@@ -10,6 +10,7 @@ use tokio_postgres::{Client, Row};
 
 const TABLES: &str = include_str!("../../../sql/postgres/catalog_tables.sql");
 const COLUMNS: &str = include_str!("../../../sql/postgres/catalog_columns.sql");
+const OF_NAME: &str = include_str!("../../../sql/postgres/table_of_name.sql");
 const LEAVES: &str = include_str!("../../../sql/postgres/catalog_leaves.sql");
 
 /// A table that holds rows: an ordinary one, or a leaf of a partitioned one.
@@ -40,6 +41,21 @@ pub async fn tables(client: &Client) -> Result<Vec<TableSchema>> {
 /// As for [`tables`].
 pub async fn table(client: &Client, relid: u32) -> Result<Option<TableSchema>> {
     Ok(read(client, Some(relid), false).await?.pop())
+}
+
+/// The table of a name; of a partition the table that it is a part of.
+///
+/// # Errors
+/// As for [`tables`].
+pub async fn table_of_name(client: &Client, name: &TableName) -> Result<Option<TableSchema>> {
+    let row = client
+        .query_opt(OF_NAME, &[&name.schema, &name.name])
+        .await
+        .map_err(|error| failed("the table of a name", error))?;
+    match row {
+        Some(row) => table(client, get(&row, "relid")?).await,
+        None => Ok(None),
+    }
 }
 
 /// The tables that hold a table's rows: itself, or the leaves of a partitioned one. Foreign tables among them are left out.

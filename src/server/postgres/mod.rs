@@ -6,6 +6,6 @@ mod quote;
 mod source_type;
 mod tls;
 
-pub use catalog::{Leaf, leaves, table, tables};
+pub use catalog::{Leaf, leaves, table, table_of_name, tables};
 pub use connect::{Connection, SESSION_OPTIONS, connect, replication_config, server_error};
 pub use quote::{quote_ident, quote_table};

@@ -1,0 +1,149 @@
+//! From settings to a pipeline that reads Debezium's topics.
+
+mod caught_up;
+mod forms;
+mod prepare;
+mod refetch;
+mod tables;
+
+use super::{SyncOptions, heartbeats};
+use crate::config::{KafkaSettings, Settings};
+use crate::error::{Error, Kind, Result};
+use crate::flow::{NoDeadLetters, RecordSource};
+use crate::server::clickhouse;
+use crate::sink::clickhouse::ClickHouseSink;
+use crate::source::kafka::{GroupOptions, KafkaSource};
+use crate::sync::{Ended, Progress, RecordOptions, Records, Writer, retrying};
+use prepare::{Preparation, Prepared};
+use refetch::MaybePostgres;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tables::RecordCatalog;
+use tokio::sync::watch;
+
+/// The consumer group of a pipeline.
+pub(super) fn group(settings: &Settings) -> String {
+    format!("pipectl_{}", settings.pipeline)
+}
+
+/// Kafka's settings.
+///
+/// # Errors
+/// [`Kind::Config`] where there are none.
+pub(super) fn kafka(settings: &Settings) -> Result<&KafkaSettings> {
+    settings.kafka.as_ref().ok_or_else(|| {
+        Error::new(Kind::Config, "no Kafka is configured")
+            .hint("add a section `kafka` with `brokers` and `topic_prefix` to the configuration; or read from Postgres directly: --source postgres")
+    })
+}
+
+/// Runs a pipeline on topics until the wanted end, the stop, or a lasting failure.
+///
+/// # Errors
+/// As for [`super::sync`].
+pub(super) async fn sync(
+    settings: &Settings,
+    options: &SyncOptions,
+    progress: &Arc<Progress>,
+    stop: &watch::Receiver<bool>,
+) -> Result<Ended> {
+    let server = clickhouse::connect(&settings.clickhouse)?;
+    let preparation = Preparation { settings, options, server: &server, progress };
+    let prepared = match retrying(progress, stop, || preparation.run()).await {
+        Err(_) if *stop.borrow() => return Ok(Ended::Stopped),
+        prepared => prepared?,
+    };
+    let (ends, until) = watch::channel(None);
+    let wanted = caught_up::Wanted::new(settings, &prepared, progress);
+    let asking = async {
+        if !options.until_caught_up {
+            return std::future::pending().await;
+        }
+        match retrying(progress, stop, || wanted.ends()).await {
+            Ok(found) => {
+                ends.send_replace(Some(found));
+                std::future::pending().await
+            }
+            Err(_) if *stop.borrow() => std::future::pending().await,
+            Err(error) => Err::<Ended, Error>(error),
+        }
+    };
+    let lock = prepared.lock.clone();
+    let beats = async {
+        match (&settings.postgres, lock) {
+            (Some(postgres), Some(lock)) => heartbeats::keep(&lock, postgres).await,
+            _ => std::future::pending().await,
+        }
+    };
+    let reading = read(settings, options, (&prepared, server.clone(), until), (progress, stop));
+    tokio::select! {
+        ended = reading => ended,
+        failed = asking => failed,
+        failed = beats => failed,
+    }
+}
+
+async fn read(
+    settings: &Settings,
+    options: &SyncOptions,
+    (prepared, server, until): (&Prepared, clickhouse::Server, watch::Receiver<Option<crate::sync::Ends>>),
+    (progress, stop): (&Arc<Progress>, &watch::Receiver<bool>),
+) -> Result<Ended> {
+    let sync = &settings.sync;
+    let writer = Writer {
+        sink: ClickHouseSink::new(server.clone(), &settings.clickhouse.database),
+        refetch: MaybePostgres::new(settings.postgres.as_ref()),
+        store: crate::checkpoint::OffsetStore(prepared.store.clone()),
+        dead: NoDeadLetters,
+        progress: Arc::clone(progress),
+        stop: stop.clone(),
+    };
+    let record_options = RecordOptions {
+        batch_rows: sync.batch_rows,
+        batch_bytes: sync.batch_bytes.min(sync.memory / 4),
+        batch_age: sync.batch_age,
+        stop_timeout: sync.stop_timeout,
+        switched_at: prepared.switched_at,
+        max_dead_letters: options.max_dead_letters,
+    };
+    let tables = RecordCatalog::new(settings, options, (server, prepared), (progress, stop))?;
+    let mut engine = Records::new(writer, tables, record_options);
+    let group = GroupOptions {
+        group: group(settings),
+        subscription: prepared.subscription.clone(),
+        // A quarter waits in the client, a quarter in the open batch, a quarter on its way; the rest is for what is decoded in between.
+        buffer: sync.memory / 4,
+        force: options.force,
+    };
+    progress.note(format!("reading {} as group \"{}\"", kafka(settings)?.brokers, group.group));
+    let ended = sessions(settings, &group, (&mut engine, &until), (progress, stop)).await;
+    engine.close().await;
+    ended
+}
+
+/// Joins the group, again where that was lost for good.
+async fn sessions(
+    settings: &Settings,
+    group: &GroupOptions,
+    (engine, until): (&mut Records<RecordCatalog>, &watch::Receiver<Option<crate::sync::Ends>>),
+    (progress, stop): (&Arc<Progress>, &watch::Receiver<bool>),
+) -> Result<Ended> {
+    loop {
+        let mut source = KafkaSource::join(kafka(settings)?, group.clone())?;
+        let ended = engine.run(&mut source, until).await;
+        source.finish().await;
+        match ended {
+            Ok(ended) => return Ok(ended),
+            Err(error) if error.kind().policy().retry && *stop.borrow() => return Ok(Ended::Stopped),
+            Err(error) if error.kind() == Kind::SourceUnreachable => {
+                progress.note(format!("{}; the group is joined again", error.with_causes()));
+                progress.retries.fetch_add(1, Ordering::Relaxed);
+                engine.rewind(&source).await?;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                progress.retries.store(0, Ordering::Relaxed);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Everything between the command and the reading of topics.
+
+use super::super::SyncOptions;
+use super::super::lock::PipelineLock;
+use super::super::prepare::{park_refused, park_renamed, table_record};
+use super::super::renamed::follow;
+use super::{forms, group, kafka};
+use crate::batch::Ranges;
+use crate::change::Lsn;
+use crate::checkpoint::{PipelineRecord, State, StateStore, TablePhase, Transport};
+use crate::config::Settings;
+use crate::decode::debezium::Forms;
+use crate::error::{Error, Kind, Result};
+use crate::server::clickhouse::Server;
+use crate::server::kafka::{Cluster, client_config};
+use crate::sink::clickhouse::TablePlan;
+use crate::source::kafka::subscription;
+use crate::source::postgres::identify;
+use crate::sync::Progress;
+use crate::tables::{apply, gather, plan};
+use regex::Regex;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// How long to wait for the first topic: a connector that was made just now has none yet.
+const FIRST_TOPIC: Duration = Duration::from_secs(60);
+
+/// What the reading starts from.
+pub(super) struct Prepared {
+    /// Where Postgres is configured.
+    pub(super) lock: Option<Arc<PipelineLock>>,
+    pub(super) store: StateStore,
+    pub(super) state: State,
+    pub(super) ranges: Ranges,
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) subscription: Vec<String>,
+    pub(super) forms: Forms,
+    pub(super) switched_at: Lsn,
+}
+
+/// The work of getting there.
+pub(super) struct Preparation<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) options: &'a SyncOptions,
+    pub(super) server: &'a Server,
+    pub(super) progress: &'a Arc<Progress>,
+}
+
+/// The state of a pipeline that reads topics.
+pub(in crate::assemble) fn store(settings: &Settings, server: &Server) -> StateStore {
+    let own_name = format!("pipectl_{}", settings.pipeline);
+    let slot = settings.postgres.as_ref().map_or(own_name.as_str(), |postgres| postgres.slot.as_str());
+    StateStore::new(server.clone(), &settings.clickhouse.database, &settings.pipeline, slot).of(Transport::Kafka)
+}
+
+impl Preparation<'_> {
+    pub(super) async fn run(&self) -> Result<Prepared> {
+        let kafka = kafka(self.settings)?;
+        let lock = match &self.settings.postgres {
+            Some(postgres) => Some(Arc::new(PipelineLock::share(postgres).await?)),
+            None => None,
+        };
+        let cluster = Arc::new(Cluster::new(&client_config(kafka, &[("group.id", group(self.settings).as_str())]))?);
+        let subscription = subscription(kafka, &self.settings.topic_prefix(), &self.settings.tables);
+        self.first_topic(&cluster, &subscription).await?;
+        let mut store = store(self.settings, self.server);
+        let (plans, ranges) = self.make_tables(lock.as_deref(), &mut store).await?;
+        store.create().await?;
+        if lock.is_some() {
+            park_renamed(&plans, &mut store).await?;
+        }
+        let state = store.load().await?;
+        let record = match state.pipeline.clone() {
+            Some(record) => record,
+            None => self.first_start(&plans, &mut store).await?,
+        };
+        for plan in plans.iter().filter(|plan| !state.tables.contains_key(&plan.schema.relid)) {
+            store.save_table(plan.schema.relid, &table_record(plan, TablePhase::Ready)).await?;
+        }
+        let state = store.load().await?;
+        self.tell_parked(&state);
+        self.progress.copied.store(true, Ordering::Relaxed);
+        let switched_at = record.switched_at.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default();
+        let forms = forms::forms(self.settings, self.progress).await?;
+        Ok(Prepared { lock, store, state, ranges, cluster, subscription, forms, switched_at })
+    }
+
+    /// Waits until there is a topic to read: the topics of a new connector appear with their first records.
+    async fn first_topic(&self, cluster: &Arc<Cluster>, subscription: &[String]) -> Result<()> {
+        let patterns: Vec<Regex> = subscription.iter().filter_map(|text| Regex::new(text).ok()).collect();
+        let prefix = self.settings.topic_prefix();
+        let (deadline, mut told) = (Instant::now() + FIRST_TOPIC, false);
+        loop {
+            let asked = Arc::clone(cluster);
+            let topics = tokio::task::spawn_blocking(move || asked.topics())
+                .await
+                .map_err(|error| Error::new(Kind::Unexpected, "a task ended early").because(error))??;
+            // A heartbeat tells that the connector is there, even where no table has a row yet.
+            let heartbeat = |name: &str| name.starts_with("__debezium-heartbeat") && name.ends_with(&prefix);
+            let found = topics
+                .iter()
+                .any(|topic| patterns.iter().any(|pattern| pattern.is_match(&topic.name)) || heartbeat(&topic.name));
+            if found {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                let brokers = &kafka(self.settings)?.brokers;
+                return Err(Error::new(
+                    Kind::Source,
+                    format!("no topic of {brokers} belongs to the configured tables (their names begin with \"{prefix}.\")"),
+                )
+                .hint(
+                    "`pipectl connector apply` makes the connector that writes them, `pipectl connector status` tells how it is; check `kafka.topic_prefix` and \
+                     `tables`, or name the topics in `kafka.topics`",
+                ));
+            }
+            if !told {
+                self.progress.note(format!("waiting for the first topic whose name begins with \"{prefix}.\""));
+                told = true;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// The tables that are known before any record of them: by Postgres' catalog, or written out in the configuration.
+    async fn make_tables(
+        &self,
+        lock: Option<&PipelineLock>,
+        store: &mut StateStore,
+    ) -> Result<(Vec<TablePlan>, Ranges)> {
+        let mut settings = Settings { statements: Vec::new(), ..self.settings.clone() };
+        if lock.is_none() {
+            // What the others are is told by their records.
+            settings.tables.retain(|rule| rule.written_out.is_some());
+        }
+        let facts = gather(&settings, lock.map(PipelineLock::client), self.server).await?;
+        let state = store.load().await?;
+        let settings = follow(&settings, &state, facts.source.as_deref().unwrap_or_default());
+        let mut planned = plan(&settings, &facts);
+        park_refused(&mut planned, store).await?;
+        for warning in &planned.warnings {
+            self.progress.note(format!("warning: {warning}"));
+        }
+        apply(&planned, self.server, |step| self.progress.note(format!("{:?} {}", step.action, step.target))).await?;
+        let wanted = |plan: &TablePlan| self.options.wants(&plan.schema.name);
+        Ok((planned.tables.into_iter().filter(wanted).collect(), facts.ranges))
+    }
+
+    async fn first_start(&self, plans: &[TablePlan], store: &mut StateStore) -> Result<PipelineRecord> {
+        super::super::prepare::refuse_filled(self.server, &self.settings.clickhouse, plans).await?;
+        let identity = match &self.settings.postgres {
+            Some(postgres) => Some(identify(postgres).await?),
+            None => None,
+        };
+        let (system, timeline) =
+            identity.map(|identity| (identity.system_identifier, identity.timeline)).unwrap_or_default();
+        let record = PipelineRecord { snapshot_done: true, ..PipelineRecord::intended(system, timeline, false) };
+        store.save_pipeline(&record).await?;
+        Ok(record)
+    }
+
+    fn tell_parked(&self, state: &State) {
+        for record in state.tables.values().filter(|record| record.phase == TablePhase::Parked) {
+            let reason = record.reason.clone().unwrap_or_default();
+            self.progress.note(format!(
+                "{} is parked: {reason}; `pipectl resync {}` brings it back",
+                record.source, record.source
+            ));
+            self.progress.table(&record.target, |table| table.parked = Some(reason.clone()));
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The tables of a pipeline that reads topics: looked up in Postgres' catalog where there is one, else taken from what the records tell.
+
+use super::super::SyncOptions;
+use super::super::live::{Fit, LiveTables};
+use super::kafka;
+use super::prepare::Prepared;
+use crate::batch::{Layout, RowMap, needs_text};
+use crate::change::{Offsets, ReplicaIdentity, TableName, TableSchema};
+use crate::checkpoint::{TablePhase, TableRecord};
+use crate::config::Settings;
+use crate::decode::debezium::{Form, Forms, RecordShape, ShapeField, column, form};
+use crate::error::{Error, Kind, Result};
+use crate::flow::{AdoptedRecords, RecordFields, RecordTables, StoredRecords};
+use crate::server::clickhouse::Server;
+use crate::server::kafka::{Cluster, client_config, is_compacted};
+use crate::server::postgres::table_of_name;
+use crate::sink::clickhouse::left_out;
+use crate::sync::Progress;
+use rdkafka::ClientConfig;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// The tables, and what decides how their records are read.
+pub(super) struct RecordCatalog {
+    live: LiveTables,
+    forms: Forms,
+    options: SyncOptions,
+    cluster: Arc<Cluster>,
+    client: ClientConfig,
+    in_order: HashMap<String, bool>,
+    /// What was last known of tables, for their columns to be given room for NULL.
+    schemas: HashMap<TableName, TableSchema>,
+    progress: Arc<Progress>,
+}
+
+impl RecordCatalog {
+    pub(super) fn new(
+        settings: &Settings,
+        options: &SyncOptions,
+        (server, prepared): (Server, &Prepared),
+        (progress, stop): (&Arc<Progress>, &watch::Receiver<bool>),
+    ) -> Result<Self> {
+        let state = (prepared.store.clone(), prepared.state.clone(), prepared.ranges);
+        Ok(Self {
+            live: LiveTables::new(settings, server, state, (progress, stop)),
+            forms: prepared.forms.clone(),
+            options: options.clone(),
+            cluster: Arc::clone(&prepared.cluster),
+            client: client_config(kafka(settings)?, &[]),
+            in_order: HashMap::new(),
+            schemas: HashMap::new(),
+            progress: Arc::clone(progress),
+        })
+    }
+
+    async fn bring_up(&mut self, name: &TableName, fields: &RecordFields) -> Result<AdoptedRecords> {
+        let Some(schema) = self.schema(name, fields).await? else { return Ok(AdoptedRecords::Ignored) };
+        let Some(rule) = self.live.settings.rule_for(&schema.name) else { return Ok(AdoptedRecords::Ignored) };
+        if !self.options.wants(&schema.name) {
+            return Ok(AdoptedRecords::Ignored);
+        }
+        if let Some(reason) = left_out(&schema, rule) {
+            self.progress.note(format!("warning: {reason}"));
+            return Ok(AdoptedRecords::Ignored);
+        }
+        let (relation, target) = (schema.relid, rule.target_of(&schema.name));
+        match self.live.state.tables.get(&relation).map(|record| record.phase) {
+            Some(TablePhase::Parked) => return Ok(AdoptedRecords::Parked(relation)),
+            Some(TablePhase::Ready | TablePhase::Copying) => {}
+            None => self.note_table(&schema, target).await?,
+        }
+        let layout = match self.live.fit(schema.clone()).await? {
+            Fit::Stored(layout) => layout,
+            Fit::Ignored => return Ok(AdoptedRecords::Ignored),
+            Fit::Park(reason) => return Ok(AdoptedRecords::Park(relation, reason)),
+        };
+        let shape = shape(&schema, &layout, fields, &self.forms)?;
+        let map = RowMap::by_name(&layout, fields.names.iter().map(String::as_str));
+        self.schemas.insert(name.clone(), schema);
+        Ok(AdoptedRecords::Stored(StoredRecords { layout, map: Arc::new(map), shape: Arc::new(shape) }))
+    }
+
+    async fn note_table(&mut self, schema: &TableSchema, target: String) -> Result<()> {
+        let source = schema.name.to_string();
+        let mut record = TableRecord { source, target, phase: TablePhase::Ready, ..TableRecord::default() };
+        record.learn(schema);
+        self.live.store.save_table(schema.relid, &record).await?;
+        self.live.state.tables.insert(schema.relid, record);
+        Ok(())
+    }
+
+    /// The table of a name: by the catalog, by its id where it has another name by now, or by its records alone.
+    async fn schema(&mut self, name: &TableName, fields: &RecordFields) -> Result<Option<TableSchema>> {
+        if self.live.settings.rule_for(name).is_none() && self.live.settings.postgres.is_none() {
+            return Ok(None);
+        }
+        if self.live.settings.postgres.is_none() {
+            return described(name, fields).map(Some);
+        }
+        if let Some(schema) = table_of_name(self.live.client().await?, name).await? {
+            return Ok(Some(schema));
+        }
+        let source = name.to_string();
+        let known = self.live.state.tables.iter().find(|(_, record)| record.source == source).map(|(relid, _)| *relid);
+        let renamed = match known {
+            Some(relid) => self.live.lookup(relid).await?,
+            None => None,
+        };
+        if renamed.is_none() && self.live.settings.rule_for(name).is_some() {
+            if fields.schema.is_some() {
+                return described(name, fields).map(Some);
+            }
+            self.progress.note(format!("warning: {name} is no longer in Postgres: its records are passed over"));
+        }
+        Ok(renamed)
+    }
+}
+
+/// The table that records with a schema tell of.
+///
+/// # Errors
+/// [`Kind::Config`] where they carry none: what their values are could only be guessed.
+fn described(name: &TableName, fields: &RecordFields) -> Result<TableSchema> {
+    let Some(schema) = &fields.schema else {
+        return Err(Error::new(
+            Kind::Config,
+            format!("could not tell the types of {name}: its records carry no schema, and no Postgres is configured"),
+        )
+        .hint(
+            "set `postgres.url` (only the catalog is read), or let the connector's converter write schemas (`value.converter.schemas.enable: true`)",
+        ));
+    };
+    let columns: Vec<_> =
+        (1..).zip(&schema.fields).map(|(number, field)| crate::change::Column { number, ..column(field) }).collect();
+    let key = fields.key.iter().filter_map(|name| columns.iter().position(|column| column.name == *name)).collect();
+    Ok(TableSchema {
+        relid: id_of(name),
+        name: name.clone(),
+        columns,
+        key,
+        identity: ReplicaIdentity::Default,
+        partitioned: false,
+        unlogged: false,
+        estimated_rows: 0,
+        bytes: 0,
+    })
+}
+
+/// An id for a table that no catalog has: FNV-1a of its name, above the ids that a new server gives.
+fn id_of(name: &TableName) -> u32 {
+    let hash =
+        name.to_string().bytes().fold(0x811C_9DC5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    hash | 0x8000_0000
+}
+
+/// How each field of the records is spelled; those that are not stored are passed over.
+fn shape(schema: &TableSchema, layout: &Layout, fields: &RecordFields, forms: &Forms) -> Result<RecordShape> {
+    let mut found = Vec::with_capacity(fields.names.len());
+    for name in &fields.names {
+        let place = layout.columns.iter().position(|stored| stored.name == *name);
+        let stored = place.and_then(|index| Some((index, layout.columns.get(index)?)));
+        let form = match (schema.column(name), stored) {
+            (Some(column), Some((index, stored))) => {
+                let connect = fields.schema.as_ref().and_then(|schema| schema.field(name));
+                // A key is also looked up by its text.
+                let text = layout.key.contains(&index) || needs_text(&stored.source, &stored.column_type.value);
+                form(column, connect.map(|field| &field.connect_type), forms, text)
+                    .map_err(|guesswork| unknown_form(schema, name, guesswork.setting))?
+            }
+            _ => Form::ignored(),
+        };
+        found.push(ShapeField { name: name.clone(), form });
+    }
+    Ok(RecordShape { fields: found })
+}
+
+fn unknown_form(schema: &TableSchema, column: &str, setting: &str) -> Error {
+    Error::new(
+        Kind::Config,
+        format!("could not tell what the values of column \"{column}\" of {} mean: the records carry no schema, and the connector's {setting} is not known", schema.name),
+    )
+    .hint(format!(
+        "set `kafka.connect_url`, so that the connector's settings can be read; or write `{setting}` under `kafka.connector` as the connector has it"
+    ))
+}
+
+impl RecordTables for RecordCatalog {
+    async fn adopt(&mut self, table: &TableName, fields: &RecordFields) -> Result<AdoptedRecords> {
+        self.bring_up(table, fields).await
+    }
+
+    fn leave(&mut self, relation: u32) {
+        if let Some(record) = self.live.state.tables.get_mut(&relation) {
+            record.phase = TablePhase::Parked;
+        }
+    }
+
+    async fn relax(&mut self, table: &TableName, column: &str) -> Result<()> {
+        match self.schemas.get(table).cloned() {
+            Some(schema) => self.live.widen_in(schema, column).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn stored(&mut self) -> Result<Offsets> {
+        Ok(self.live.store.load().await?.offsets)
+    }
+
+    async fn in_order(&mut self, topic: &str) -> Result<bool> {
+        if let Some(known) = self.in_order.get(topic) {
+            return Ok(*known);
+        }
+        let (cluster, asked) = (Arc::clone(&self.cluster), topic.to_owned());
+        let partitions = tokio::task::spawn_blocking(move || cluster.partitions(&asked))
+            .await
+            .map_err(|error| Error::new(Kind::Unexpected, "a task ended early").because(error))??;
+        // With one partition alone nobody has to know how keys were spread over them before.
+        let in_order = partitions.len() == 1 && !is_compacted(&self.client, topic).await;
+        self.in_order.insert(topic.to_owned(), in_order);
+        Ok(in_order)
+    }
+}

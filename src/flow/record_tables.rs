@@ -1,0 +1,66 @@
+//! What the engine of records has to know of tables.
+
+use crate::batch::{Layout, RowMap};
+use crate::change::{Offsets, TableName};
+use crate::decode::debezium::{ConnectSchema, RecordShape};
+use crate::error::Result;
+use std::future::Future;
+use std::sync::Arc;
+
+/// The fields of a table's rows, as a record tells.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordFields {
+    /// Their names, in the record's order.
+    pub names: Vec<String>,
+    /// The fields of the record's key, where it has one that can be read.
+    pub key: Vec<String>,
+    /// Their types, where records carry a schema.
+    pub schema: Option<ConnectSchema>,
+}
+
+/// How a table's rows are read and stored.
+#[derive(Debug, Clone)]
+pub struct StoredRecords {
+    /// What the table's batches look like.
+    pub layout: Arc<Layout>,
+    /// Where the fields go.
+    pub map: Arc<RowMap>,
+    /// How the fields are spelled.
+    pub shape: Arc<RecordShape>,
+}
+
+/// What is to be done with a table's records.
+#[derive(Debug, Clone)]
+pub enum AdoptedRecords {
+    /// They are stored.
+    Stored(StoredRecords),
+    /// They are none of the pipeline's.
+    Ignored,
+    /// The table, of this id, was left behind.
+    Parked(u32),
+    /// The table, of this id, has to be left behind, for this reason.
+    Park(u32, String),
+}
+
+/// Knows the tables of both sides, and brings the destination's up to the records'.
+pub trait RecordTables: Send {
+    /// Takes a table in, the rows of which have these fields: looks it up, and adds what the destination lacks.
+    fn adopt(
+        &mut self,
+        table: &TableName,
+        fields: &RecordFields,
+    ) -> impl Future<Output = Result<AdoptedRecords>> + Send;
+
+    /// A table is left behind: it is adopted no more.
+    fn leave(&mut self, relation: u32);
+
+    /// A column has to bear NULL from here on; the table is adopted again afterwards.
+    fn relax(&mut self, table: &TableName, column: &str) -> impl Future<Output = Result<()>> + Send;
+
+    /// Up to where the destination is complete.
+    fn stored(&mut self) -> impl Future<Output = Result<Offsets>> + Send;
+
+    /// Whether the destination's newest row of a key is what the topic's next record of that key was made to: not where changes of a key can overtake
+    /// each other, or where older ones are compacted away.
+    fn in_order(&mut self, topic: &str) -> impl Future<Output = Result<bool>> + Send;
+}

@@ -1,0 +1,393 @@
+//! The engine for records of topics: take in → seal when due → store → commit the offsets.
+
+mod intake;
+mod look_around;
+mod partition;
+mod steps;
+mod store;
+mod table;
+mod update;
+
+use super::Progress;
+use super::stream::{Ended, sleep_until};
+use super::writer::{Order, Stored, Writer, retrying, writer_gone};
+use crate::change::{Lsn, Offsets, Version};
+use crate::error::{Error, Kind, Result};
+use crate::flow::{
+    self, Chunk, DeadLetters, GroupEvent, RecordEvent, RecordFields, RecordSource, RecordTables, Refetch, Sink,
+};
+use intake::RecordIntake;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// How often offsets are stored behind which nothing is to be stored.
+const IDLE_CHECKPOINT: Duration = Duration::from_secs(10);
+/// How often an engine without work looks around.
+const LOOK_AROUND: Duration = Duration::from_millis(100);
+/// Records that are taken in without looking at anything else in between.
+const RECORDS_AT_ONCE: usize = 4096;
+/// Records that could not be carried and are each told of; then they are only counted.
+const TOLD: u64 = 10;
+
+/// End offsets by topic and partition.
+pub type Ends = BTreeMap<(Arc<str>, i32), i64>;
+
+/// When batches are sealed, and when the reading ends.
+#[derive(Debug, Clone)]
+pub struct RecordOptions {
+    /// Rows of one table that are stored at once at most.
+    pub batch_rows: usize,
+    /// Bytes that are stored at once at most.
+    pub batch_bytes: usize,
+    /// How long a change waits at most.
+    pub batch_age: Duration,
+    /// How long the last batch may take when stopping.
+    pub stop_timeout: Duration,
+    /// The log's position at which the pipeline changed over to records; zero where it did not.
+    pub switched_at: Lsn,
+    /// How many records may be set aside before the reading ends; any number where absent.
+    pub max_dead_letters: Option<u64>,
+}
+
+/// What a record asks of the engine before the next one can be taken in.
+#[derive(Debug)]
+enum Step {
+    /// Nothing.
+    Done,
+    /// To take it in again.
+    Again,
+    /// To look a table up whose rows have these fields, and to take the record in again.
+    Adopt { table: usize, fields: RecordFields, text: Option<Box<[u8]>> },
+    /// To let a column bear NULL, and to take the record in again.
+    Relax { table: usize, column: String },
+    /// To leave all tables behind: the records before this one are of another life of the connector.
+    ParkAll { reason: String, since: Version },
+    /// To end: the records are rows without their envelopes.
+    Flat,
+}
+
+/// Why a record is not stored.
+enum Refused {
+    /// It is set aside whole.
+    Dead(String),
+    /// Something has to be done first, or instead.
+    Step(Step),
+}
+
+impl From<Step> for Refused {
+    fn from(step: Step) -> Self {
+        Self::Step(step)
+    }
+}
+
+/// The engine.
+pub struct Records<T> {
+    intake: RecordIntake,
+    tables: T,
+    options: RecordOptions,
+    orders: mpsc::Sender<Order<Offsets>>,
+    done: mpsc::Receiver<Result<Stored<Offsets>>>,
+    writer: JoinHandle<()>,
+    in_flight: usize,
+    /// What is stored, also by other members of the group as far as it was looked up.
+    confirmed: Offsets,
+    /// A chunk, and how much of it was taken in.
+    pending: Option<(Chunk, usize)>,
+    last_checkpoint: Instant,
+    committed_at: i64,
+    progress: Arc<Progress>,
+    stop: watch::Receiver<bool>,
+}
+
+impl<T> std::fmt::Debug for Records<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Records").field("in_flight", &self.in_flight).finish_non_exhaustive()
+    }
+}
+
+impl<T: RecordTables> Records<T> {
+    /// An engine.
+    pub fn new<K, R, C, D>(writer: Writer<K, R, C, D>, tables: T, options: RecordOptions) -> Self
+    where
+        K: Sink + 'static,
+        R: Refetch + 'static,
+        C: flow::CheckpointStore<Position = Offsets> + 'static,
+        D: DeadLetters + 'static,
+    {
+        let (orders, received) = mpsc::channel(1);
+        let (report, done) = mpsc::channel(4);
+        let (progress, stop) = (Arc::clone(&writer.progress), writer.stop.clone());
+        Self {
+            intake: RecordIntake::new(options.switched_at),
+            tables,
+            options,
+            orders,
+            done,
+            writer: tokio::spawn(writer.run(received, report)),
+            in_flight: 0,
+            confirmed: Offsets::default(),
+            pending: None,
+            last_checkpoint: Instant::now(),
+            committed_at: 0,
+            progress,
+            stop,
+        }
+    }
+
+    /// Runs until everything before the wanted ends is stored, the stop, or a failure. The ends may become known later.
+    ///
+    /// # Errors
+    /// What source, destination or a value refuse.
+    pub async fn run(
+        &mut self,
+        source: &mut impl RecordSource,
+        until: &watch::Receiver<Option<Ends>>,
+    ) -> Result<Ended> {
+        let mut stop = self.stop.clone();
+        loop {
+            let full = self.is_full();
+            if self.in_flight == 0 && (full || (self.pending.is_none() && self.is_waited_for(until))) {
+                self.seal().await?;
+                continue;
+            }
+            if !full && self.pending.is_some() {
+                self.take_pending(source).await?;
+                // The writer's news and the group's come in between.
+                self.hear(source).await?;
+                continue;
+            }
+            let due = self.intake.since.map(|since| since + self.options.batch_age);
+            let wanted = self.pending.is_none() && !full;
+            tokio::select! {
+                biased;
+                finished = self.done.recv() => self.finished(finished, source)?,
+                _ = stop.wait_for(|stop| *stop) => return self.stopping(source).await,
+                () = sleep_until(due), if self.in_flight == 0 => self.seal().await?,
+                event = source.next(wanted) => self.handle(event?, source).await?,
+                () = tokio::time::sleep(LOOK_AROUND) => {
+                    if self.look_around(source, until).await? {
+                        return Ok(Ended::CaughtUp);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes in what has been said meanwhile, without waiting.
+    async fn hear(&mut self, source: &mut impl RecordSource) -> Result<()> {
+        use futures_util::FutureExt;
+        while let Ok(finished) = self.done.try_recv() {
+            self.finished(Some(finished), source)?;
+        }
+        while let Some(event) = source.next(false).now_or_never() {
+            self.handle(event?, source).await?;
+        }
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.intake.largest() >= self.options.batch_rows || self.intake.bytes() >= self.options.batch_bytes
+    }
+
+    async fn handle(&mut self, event: RecordEvent, source: &mut impl RecordSource) -> Result<()> {
+        match event {
+            RecordEvent::Records(chunk) => {
+                self.progress.sign_of_life();
+                self.progress.caught_up.store(false, Ordering::Relaxed);
+                self.pending = Some((chunk, 0));
+                Ok(())
+            }
+            RecordEvent::Group(GroupEvent::Assigned(assigned)) => self.assigned(&assigned, source).await,
+            RecordEvent::Group(GroupEvent::Revoked(ids)) => {
+                self.drain(source).await?;
+                self.intake.forget(&ids);
+                source.release(&ids);
+                self.tell_assignment();
+                Ok(())
+            }
+            RecordEvent::Group(GroupEvent::Lost(ids)) => {
+                self.intake.forget(&ids);
+                self.tell_assignment();
+                Ok(())
+            }
+            RecordEvent::Group(GroupEvent::Away(what)) => {
+                self.progress.note(format!("{what}; it is tried again until it answers"));
+                self.progress.retries.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
+            RecordEvent::Group(GroupEvent::Back) => {
+                self.progress.note("Kafka answers again");
+                self.progress.retries.store(0, Ordering::Relaxed);
+                Ok(())
+            }
+        }
+    }
+
+    async fn assigned(&mut self, assigned: &[flow::Assigned], source: &impl RecordSource) -> Result<()> {
+        // What was stored by whoever had them before is known only now.
+        let stored = self.stored().await?;
+        for one in assigned {
+            let (progress, stop) = (Arc::clone(&self.progress), self.stop.clone());
+            let tables = tokio::sync::Mutex::new(&mut self.tables);
+            let in_order =
+                retrying(&progress, &stop, || async { tables.lock().await.in_order(&one.topic).await }).await?;
+            self.intake.assign(one, &stored, in_order);
+        }
+        source.start(assigned, &stored);
+        self.confirmed.0.extend(stored.0);
+        self.tell_assignment();
+        Ok(())
+    }
+
+    fn tell_assignment(&self) {
+        let partitions: Vec<_> = self.intake.partitions().collect();
+        let mut topics: Vec<&str> = partitions.iter().map(|partition| partition.topic.as_ref()).collect();
+        topics.sort_unstable();
+        topics.dedup();
+        self.progress.note(format!("reading {} partitions of {} topics", partitions.len(), topics.len()));
+    }
+
+    async fn stored(&mut self) -> Result<Offsets> {
+        let (progress, stop) = (Arc::clone(&self.progress), self.stop.clone());
+        let tables = tokio::sync::Mutex::new(&mut self.tables);
+        retrying(&progress, &stop, || async { tables.lock().await.stored().await }).await
+    }
+
+    async fn take_pending(&mut self, source: &impl RecordSource) -> Result<()> {
+        let Some((chunk, mut next)) = self.pending.take() else { return Ok(()) };
+        let mut left = RECORDS_AT_ONCE;
+        while let Some(record) = chunk.records.get(next) {
+            if left == 0 || self.is_full() {
+                self.pending = Some((chunk, next));
+                return Ok(());
+            }
+            match self.intake.take(&chunk, record, false) {
+                Step::Done => {}
+                step => Box::pin(self.take_again((&chunk, record), step, source)).await?,
+            }
+            next += 1;
+            left -= 1;
+        }
+        self.committed_at = self.intake.committed_at;
+        Ok(())
+    }
+
+    async fn order(&mut self, order: Order<Offsets>) -> Result<()> {
+        if self.orders.send(order).await.is_err() {
+            return Err(self.writers_error().await);
+        }
+        self.in_flight += 1;
+        Ok(())
+    }
+
+    async fn seal(&mut self) -> Result<()> {
+        let group = self.intake.seal();
+        for letter in &group.dead {
+            let count = self.progress.dead_letters.load(Ordering::Relaxed);
+            if count < TOLD {
+                self.progress.note(format!(
+                    "warning: a record is set aside ({}, partition {}, offset {}): {}",
+                    letter.topic, letter.partition, letter.offset, letter.error
+                ));
+            }
+        }
+        self.last_checkpoint = Instant::now();
+        self.order(Order::Store(group)).await
+    }
+
+    /// Stores everything taken in so far and waits for it.
+    async fn drain(&mut self, source: &impl RecordSource) -> Result<()> {
+        if !self.intake.is_empty() || self.intake.has_moved() {
+            self.seal().await?;
+        }
+        while self.in_flight > 0 {
+            let finished = self.done.recv().await;
+            self.finished(finished, source)?;
+        }
+        Ok(())
+    }
+
+    fn finished(&mut self, finished: Option<Result<Stored<Offsets>>>, source: &impl RecordSource) -> Result<()> {
+        let Stored { committed, parked } = finished.ok_or_else(writer_gone)??;
+        self.in_flight -= 1;
+        for (relation, reason) in parked {
+            if let Some(name) = self.intake.tables.of_relation(relation).map(|table| table.name.clone()) {
+                self.tell_parked(&name, &reason);
+            }
+            self.intake.park(relation);
+            self.tables.leave(relation);
+        }
+        if let Some(position) = committed.position() {
+            self.confirmed.0.extend(position.0.iter().map(|(key, reached)| (key.clone(), *reached)));
+            let lsn = position.0.values().map(|reached| reached.lsn).max().unwrap_or_default();
+            self.progress.confirmed.fetch_max(lsn.0, Ordering::Relaxed);
+            self.progress.saw(lsn);
+            self.progress.committed_at.store(self.committed_at.max(0) as u64, Ordering::Relaxed);
+        }
+        flow::acknowledge(source, committed);
+        self.refuse_dead_letters()
+    }
+
+    fn refuse_dead_letters(&self) -> Result<()> {
+        let count = self.progress.dead_letters.load(Ordering::Relaxed);
+        match self.options.max_dead_letters {
+            Some(most) if count > most => Err(Error::new(
+                Kind::Value,
+                format!("{count} records could not be carried and were set aside, more than --max-dead-letters={most}"),
+            )
+            .hint("`pipectl dead-letters list` tells which and why; `pipectl dead-letters replay` tries them again")),
+            _ => Ok(()),
+        }
+    }
+
+    async fn writers_error(&mut self) -> Error {
+        while let Some(finished) = self.done.recv().await {
+            if let Err(error) = finished {
+                return error;
+            }
+        }
+        writer_gone()
+    }
+
+    async fn stopping(&mut self, source: &mut impl RecordSource) -> Result<Ended> {
+        match tokio::time::timeout(self.options.stop_timeout, self.drain(source)).await {
+            Ok(Err(error)) if !error.kind().policy().retry => Err(error),
+            Ok(_) => Ok(Ended::Stopped),
+            Err(_) => {
+                self.progress.note("the last batch was not stored in time; it is read again at the next start");
+                Ok(Ended::Stopped)
+            }
+        }
+    }
+
+    /// Prepares for a new session: waits for what is under way, and forgets what the source will send again.
+    ///
+    /// # Errors
+    /// What the writer returns.
+    pub async fn rewind(&mut self, source: &impl RecordSource) -> Result<()> {
+        self.pending = None;
+        self.intake = RecordIntake::new(self.options.switched_at);
+        self.drain(source).await
+    }
+
+    /// Ends the writer; nothing can be stored afterwards.
+    pub async fn close(self) {
+        drop(self.orders);
+        drop(self.done);
+        if let Err(error) = self.writer.await {
+            tracing::debug!(%error, "the writer ended");
+        }
+    }
+}
+
+fn flat() -> Error {
+    Error::new(Kind::Source, "the records are rows without Debezium's envelope, from which nothing can be told in order")
+        .hint(
+            "take the transform ExtractNewRecordState out of the connector's `transforms`, and let the topics be written anew (`pipectl connector apply` sets \
+             what is right)",
+        )
+}

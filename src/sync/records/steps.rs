@@ -1,0 +1,97 @@
+//! What a record asks for before it can be taken in.
+
+use super::{Records, Step, flat};
+use crate::change::{Lsn, TableName, Version};
+use crate::error::Result;
+use crate::flow::{AdoptedRecords, Chunk, Record, RecordFields, RecordSource, RecordTables};
+use crate::sync::retrying;
+use crate::sync::writer::Order;
+use std::sync::Arc;
+
+impl<T: RecordTables> Records<T> {
+    /// Does what a record asks for and takes it in again, until it asks for nothing more.
+    pub(super) async fn take_again(
+        &mut self,
+        (chunk, record): (&Chunk, &Record),
+        mut step: Step,
+        source: &impl RecordSource,
+    ) -> Result<()> {
+        let mut relaxed: Vec<(usize, String)> = Vec::new();
+        loop {
+            let mut again = false;
+            match step {
+                Step::Done => return Ok(()),
+                Step::Again => {}
+                Step::Adopt { table, fields, text } => {
+                    self.adopt(table, &fields, text, source).await?;
+                    again = true;
+                }
+                Step::Relax { table, column } => {
+                    again = relaxed.contains(&(table, column.clone()));
+                    if !again {
+                        self.relax(table, &column, source).await?;
+                        relaxed.push((table, column));
+                    }
+                }
+                Step::ParkAll { reason, since } => self.park_all(&reason, since, source).await?,
+                Step::Flat => return Err(flat()),
+            }
+            step = self.intake.take(chunk, record, again);
+        }
+    }
+
+    fn name_of(&self, table: usize) -> Option<TableName> {
+        self.intake.tables.list.get(table).map(|table| table.name.clone())
+    }
+
+    async fn adopt(
+        &mut self,
+        table: usize,
+        fields: &RecordFields,
+        text: Option<Box<[u8]>>,
+        source: &impl RecordSource,
+    ) -> Result<()> {
+        let Some(name) = self.name_of(table) else { return Ok(()) };
+        // What is under way has the form that the destination's table had until now.
+        self.drain(source).await?;
+        let (progress, stop) = (Arc::clone(&self.progress), self.stop.clone());
+        let tables = tokio::sync::Mutex::new(&mut self.tables);
+        let adopted = retrying(&progress, &stop, || async { tables.lock().await.adopt(&name, fields).await }).await?;
+        if let AdoptedRecords::Park(relation, reason) = &adopted {
+            self.tell_parked(&name, reason);
+            self.tables.leave(*relation);
+            let since = Version::new(Lsn(0), Lsn(0));
+            self.order(Order::Park { relation: *relation, reason: reason.clone(), since }).await?;
+        }
+        self.intake.adopt(table, adopted, text);
+        Ok(())
+    }
+
+    async fn relax(&mut self, table: usize, column: &str, source: &impl RecordSource) -> Result<()> {
+        let Some(name) = self.name_of(table) else { return Ok(()) };
+        self.drain(source).await?;
+        let (progress, stop) = (Arc::clone(&self.progress), self.stop.clone());
+        let tables = tokio::sync::Mutex::new(&mut self.tables);
+        retrying(&progress, &stop, || async { tables.lock().await.relax(&name, column).await }).await?;
+        self.intake.forget_shapes(table);
+        Ok(())
+    }
+
+    /// Leaves all tables behind: only new copies of them are right again.
+    async fn park_all(&mut self, reason: &str, since: Version, source: &impl RecordSource) -> Result<()> {
+        self.drain(source).await?;
+        for (relation, name) in self.intake.stored_tables() {
+            self.tell_parked(&name, reason);
+            self.intake.park(relation);
+            self.tables.leave(relation);
+            self.order(Order::Park { relation, reason: reason.to_owned(), since }).await?;
+            self.drain(source).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn tell_parked(&self, table: &TableName, reason: &str) {
+        self.progress.note(format!("table {table} is parked, the others go on: {reason}"));
+        self.progress.table(&table.to_string(), |table| table.parked = Some(reason.to_owned()));
+    }
+}
