@@ -39,6 +39,8 @@ pub mod tables;
 
 pub mod seed;
 
+pub mod tail;
+
 pub mod doctor;
 
 pub mod verify;

@@ -16,6 +16,7 @@ mod seed_summary;
 mod signals;
 mod status;
 mod sync;
+mod tail;
 mod verify;
 mod verify_summary;
 mod working;
@@ -50,6 +51,7 @@ pub(crate) enum Command {
     Doctor(doctor::Arguments),
     Sync(sync::Args),
     Status(status::Args),
+    Tail(tail::Args),
     /// Prove that both sides are equal, value by value
     Verify(verify::Arguments),
     Resync(resync::Args),
@@ -65,6 +67,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<ExitCode>
         Command::Seed(arguments) => seed::run(arguments, context).await,
         Command::Sync(args) => Box::pin(sync::run(args, context)).await,
         Command::Status(args) => status::run(args, context).await,
+        Command::Tail(args) => tail::run(args, context).await,
         Command::Verify(arguments) => verify::run(arguments, context).await,
         Command::Resync(args) => resync::run(args, context).await,
         Command::Drop(args) => drop::run(args, context).await,

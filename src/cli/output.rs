@@ -46,15 +46,20 @@ impl Output {
     /// # Errors
     /// Where stdout was closed ([`ClosedStdout`], which `main` takes for a quiet success) or cannot be written.
     pub(crate) fn data(&self, text: &str) -> Result<()> {
-        self.suspend(|| {
+        if text.ends_with('\n') { self.bytes(text.as_bytes()) } else { self.bytes(format!("{text}\n").as_bytes()) }
+    }
+
+    /// Writes bytes to stdout as they are.
+    ///
+    /// # Errors
+    /// As [`Output::data`].
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<()> {
+        let written = self.suspend(|| {
             let mut stdout = std::io::stdout().lock();
-            stdout.write_all(text.as_bytes())?;
-            if !text.ends_with('\n') {
-                stdout.write_all(b"\n")?;
-            }
+            stdout.write_all(bytes)?;
             stdout.flush()
-        })
-        .map_err(|error| {
+        });
+        written.map_err(|error| {
             let wrapped = Error::new(Kind::Unexpected, "could not write to stdout");
             if error.kind() == std::io::ErrorKind::BrokenPipe {
                 wrapped.because(ClosedStdout)
@@ -88,7 +93,7 @@ impl Output {
     }
 
     /// Writes a line to stderr, whatever was asked for. That nobody reads it is no reason to fail.
-    pub(super) fn error_line(&self, text: &str) {
+    pub(crate) fn error_line(&self, text: &str) {
         self.suspend(|| writeln!(std::io::stderr().lock(), "{text}")).ok();
     }
 

@@ -3,8 +3,8 @@
 use super::connections::{self, Surroundings};
 use super::file::{self, Document, Scope};
 use super::problems::Problems;
-use super::sources::{CLICKHOUSE_URL, POSTGRES_URL};
-use super::{ClickHouseSettings, DEFAULT_FILE, PostgresSettings, Settings, Sources};
+use super::sources::{CLICKHOUSE_URL, KAFKA_BROKERS, POSTGRES_URL};
+use super::{ClickHouseSettings, DEFAULT_FILE, KafkaSettings, PostgresSettings, Secret, Settings, Sources};
 use crate::error::{Error, Kind, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -74,6 +74,45 @@ pub fn load_postgres_without_file(sources: &Sources) -> Result<PostgresSettings>
 pub fn load_clickhouse(sources: &Sources) -> Result<ClickHouseSettings> {
     let (_, clickhouse) = load_part(sources, Scope::ClickHouse, read(&sources.file)?)?;
     clickhouse.ok_or_else(|| nowhere("ClickHouse", "clickhouse.url", CLICKHOUSE_URL, "--clickhouse-url"))
+}
+
+/// Reads how to reach Kafka, as [`load_postgres`] does for Postgres; brokers of the command line go before all others. Where there is a file,
+/// its prefix of the topics' names is filled in.
+///
+/// # Errors
+/// As [`load_postgres`].
+pub fn load_kafka(sources: &Sources, brokers: Option<&str>) -> Result<KafkaSettings> {
+    let mut variables = sources.variables()?;
+    if let Some(brokers) = brokers {
+        variables.insert(KAFKA_BROKERS.to_owned(), brokers.to_owned());
+    }
+    let text = read(&sources.file)?;
+    let default = sources.file.as_os_str().is_empty() || sources.file == Path::new(DEFAULT_FILE);
+    if text.is_none() && !default {
+        return Err(missing(&sources.file));
+    }
+    let problems = Problems::default();
+    let document = text
+        .map_or_else(Document::default, |text| file::read(&text, Scope::Kafka, &sources.flags, &variables, &problems));
+    if let Some(error) = problems.into_error(&sources.file) {
+        return Err(error);
+    }
+    let set = |name: &str| variables.get(name).filter(|value| !value.is_empty());
+    let from_environment = || {
+        Some(KafkaSettings {
+            connect_url: set("CONNECT_URL").map(Secret::new),
+            schema_registry_url: set("SCHEMA_REGISTRY_URL").map(Secret::new),
+            ..KafkaSettings::new(set(KAFKA_BROKERS)?)
+        })
+    };
+    let kafka = document.kafka.or_else(from_environment);
+    let mut kafka = kafka.ok_or_else(|| nowhere("Kafka", "kafka.brokers", KAFKA_BROKERS, "--brokers"))?;
+    if let Some(brokers) = brokers {
+        brokers.clone_into(&mut kafka.brokers);
+    }
+    let prefix = kafka.connector.get("topic.prefix").map(|prefix| prefix.expose().to_owned());
+    kafka.topic_prefix = prefix.or(kafka.topic_prefix).or(document.pipeline);
+    Ok(kafka)
 }
 
 type Connections = (Option<PostgresSettings>, Option<ClickHouseSettings>);

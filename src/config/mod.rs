@@ -15,7 +15,7 @@ mod sources;
 mod url;
 
 pub use duration::duration;
-pub use load::{load, load_clickhouse, load_postgres, load_postgres_without_file};
+pub use load::{load, load_clickhouse, load_kafka, load_postgres, load_postgres_without_file};
 pub use names::inserts_publication;
 pub use rules::Selected;
 pub use secret::Secret;
@@ -25,7 +25,7 @@ pub use settings::{
     Keyless, PostgresSettings, Settings, SslMode, Statement, SyncSettings, SyncSource, TableMode, TableRule,
     WrittenColumn,
 };
-pub use sources::{CLICKHOUSE_URL, DEFAULT_FILE, Flags, POSTGRES_URL, Sources};
+pub use sources::{CLICKHOUSE_URL, DEFAULT_FILE, Flags, KAFKA_BROKERS, POSTGRES_URL, Sources};
 pub use url::HttpUrl;
 
 #[cfg(test)]

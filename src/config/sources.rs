@@ -11,6 +11,8 @@ pub const DEFAULT_FILE: &str = "clickhouse_config.yml";
 pub const POSTGRES_URL: &str = "POSTGRES_URL";
 /// The variable that says where ClickHouse is, where the YAML doesn't.
 pub const CLICKHOUSE_URL: &str = "CLICKHOUSE_URL";
+/// The variable that says where Kafka is, where the YAML doesn't.
+pub const KAFKA_BROKERS: &str = "KAFKA_BROKERS";
 
 /// What the configuration is read from.
 #[derive(Clone, Default)]

@@ -36,4 +36,5 @@ mod sync_tables;
 mod sync_toast;
 mod sync_types;
 mod tables;
+mod tail;
 mod verify;

@@ -32,6 +32,7 @@ pub(super) enum Scope {
     All,
     Postgres,
     ClickHouse,
+    Kafka,
 }
 
 /// Reads a file's text. What the flags set is not read from it, so that it need not be right there.
@@ -53,15 +54,18 @@ pub(super) fn read(
     let place = Place { path: String::new(), node: &root };
     let Some(root) = reader.section(&place) else { return Document::default() };
     let mut document = Document { pipeline: pipeline(&root), ..Document::default() };
-    if scope != Scope::ClickHouse
+    if matches!(scope, Scope::All | Scope::Postgres)
         && let Some(section) = root.section("postgres")
     {
         document.postgres = servers::postgres(section, flags.postgres_url.is_some());
     }
-    if scope != Scope::Postgres
+    if matches!(scope, Scope::All | Scope::ClickHouse)
         && let Some(section) = root.section("clickhouse")
     {
         document.clickhouse = servers::clickhouse(section, flags.clickhouse_url.is_some());
+    }
+    if matches!(scope, Scope::All | Scope::Kafka) {
+        document.kafka = root.section("kafka").map(servers::kafka);
     }
     if scope == Scope::All {
         rest(root, &mut document);
@@ -70,7 +74,6 @@ pub(super) fn read(
 }
 
 fn rest(root: Section<'_>, document: &mut Document) {
-    document.kafka = root.section("kafka").map(servers::kafka);
     document.tables = root.get("tables").map(|place| tables::rules(root.reader, &place)).unwrap_or_default();
     document.statements = root.get("statements").map(|place| sync::statements(root.reader, &place)).unwrap_or_default();
     document.sync = root.section("sync").map(sync::settings).unwrap_or_default();

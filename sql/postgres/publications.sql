@@ -1,0 +1,2 @@
+-- All publications of the database.
+SELECT pubname::text FROM pg_catalog.pg_publication ORDER BY pubname
