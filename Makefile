@@ -2,10 +2,10 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check fmt clippy docs unit test it bench demo up down
+.PHONY: help check fmt clippy docs unit test it bench demo up down compose-check
 
 help: ## what can be made here
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 check: fmt clippy docs unit ## format, lints, documentation and the tests that need no servers
 
@@ -26,6 +26,9 @@ test: ## all tests, on servers of their own
 
 it: ## the integration tests only: make it FILTER=verify
 	dev/test --test it $(FILTER)
+
+compose-check: ## docker-compose.yml and the Dockerfiles, without a Docker engine
+	dev/compose-check
 
 bench: ## the measurements, against other ways to do the same
 	dev/install
