@@ -96,6 +96,8 @@ const TIME_TZ: &str = "times with a zone are shifted to UTC";
 const NUMERIC_INTERVAL: &str = "interval.handling.mode=numeric turns years, months and days into microseconds";
 const VARBIT: &str = "zeros at the head of a bit varying are dropped";
 const ARRAY_TIME: &str = "times in arrays keep milliseconds";
+const NAME: &str = "values of the type name arrive as NULL unless include.unknown.datatypes is true";
+const STRUCTURED_TIME: &str = "time.precision.mode=structured sends 24:00:00 as NULL";
 const DIMENSIONS: &str = "arrays of several dimensions arrive without their values, and are stored as NULL";
 
 struct Spelling<'f> {
@@ -120,6 +122,7 @@ impl Spelling<'_> {
                 Some(DecimalMode::Double) => Ok((Decoder::AnyDecimal { money: true, scale: None }, Some(DOUBLE))),
             },
             Target::Text => plain(Decoder::Text),
+            Target::Name => Ok((Decoder::Text, (self.forms.unknown != Some(true)).then_some(NAME))),
             Target::Bytea => plain(Decoder::Bytes { mode: self.binary()?, text: self.text }),
             Target::Opaque => plain(Decoder::TextOfBytes { mode: self.binary()? }),
             Target::Bits { length } => Ok((Decoder::Bits { length: *length }, length.is_none().then_some(VARBIT))),
@@ -213,7 +216,8 @@ impl Spelling<'_> {
                 let (decoder, loss) = inner.by_schema(&target::of_schema(items), items)?;
                 Ok((Decoder::Array(Box::new(decoder)), loss))
             }
-            (Kind::String | Kind::Struct, Target::Time) => Ok((Decoder::Time { unit: Unit::Micro }, None)),
+            (Kind::String, Target::Time) => Ok((Decoder::Time { unit: Unit::Micro }, None)),
+            (Kind::Struct, Target::Time) => Ok((Decoder::Time { unit: Unit::Micro }, Some(STRUCTURED_TIME))),
             (Kind::String | Kind::Struct, Target::Timestamp) => {
                 Ok((Decoder::Timestamp { unit: Unit::Micro, text: self.text }, None))
             }
@@ -256,7 +260,8 @@ impl Spelling<'_> {
     fn time(&self, base: &Base) -> Spelled {
         let (unit, loss) = match self.forms.time.ok_or(TIME_MODE)? {
             TimeMode::Adaptive => (base.adaptive_unit()?, None),
-            TimeMode::AdaptiveTimeMicroseconds | TimeMode::Microseconds | TimeMode::Structured => (Unit::Micro, None),
+            TimeMode::AdaptiveTimeMicroseconds | TimeMode::Microseconds => (Unit::Micro, None),
+            TimeMode::Structured => (Unit::Micro, Some(STRUCTURED_TIME)),
             TimeMode::IsoString => (Unit::Micro, Some(ISO_TIME)),
             TimeMode::Nanoseconds => (Unit::Nano, None),
             TimeMode::Connect => (Unit::Milli, base.finer_than_millis().then_some(CONNECT)),

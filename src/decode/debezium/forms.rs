@@ -69,6 +69,8 @@ pub struct Forms {
     pub binary: Option<BinaryMode>,
     /// `interval.handling.mode`
     pub interval: Option<IntervalMode>,
+    /// `include.unknown.datatypes`
+    pub unknown: Option<bool>,
     /// `money.fraction.digits`: digits after the point of `money`.
     pub money_digits: u8,
     /// `unavailable.value.placeholder`
@@ -83,6 +85,7 @@ impl Default for Forms {
             time: None,
             binary: None,
             interval: None,
+            unknown: None,
             money_digits: 2,
             placeholder: DEFAULT_PLACEHOLDER.as_bytes().to_vec(),
         }
@@ -123,6 +126,11 @@ impl Forms {
             interval: match &*setting("interval.handling.mode", "numeric") {
                 "numeric" => Some(IntervalMode::Numeric),
                 "string" => Some(IntervalMode::String),
+                _ => None,
+            },
+            unknown: match &*setting("include.unknown.datatypes", "false") {
+                "true" => Some(true),
+                "false" => Some(false),
                 _ => None,
             },
             money_digits: digits.unwrap_or(2),

@@ -15,6 +15,8 @@ mod form;
 mod forms;
 mod json;
 mod row;
+#[cfg(test)]
+mod samples;
 mod target;
 mod value;
 

@@ -19,6 +19,8 @@ pub(super) enum Target {
     Money,
     /// Types that the connector sends as Postgres writes them.
     Text,
+    /// `name`, which is text to a snapshot, and unknown to the stream.
+    Name,
     /// Types that the connector does not know: their text as bytes.
     Opaque,
     Bytea,
@@ -83,6 +85,7 @@ pub(super) fn base(column: &Column) -> Base {
 
 fn target(column: &Column, declared: &Declared<'_>) -> Target {
     match &column.source_type {
+        SourceType::String if function_base(&column.output_function) == Some("name") => Target::Name,
         SourceType::Text if declared.array => nested_or(declared, by_name(declared.name, column)),
         SourceType::Text => match function_base(&column.output_function) {
             Some(name) => by_name(name, column),
@@ -164,7 +167,7 @@ fn function_base(function: &str) -> Option<&str> {
     Some(match name {
         "cash" => "money",
         "poly" => "polygon",
-        "array" | "record" | "range" | "multirange" | "enum" | "domain" | "" => return None,
+        "array" | "isn" | "record" | "range" | "multirange" | "enum" | "domain" | "" => return None,
         other => other,
     })
 }

@@ -119,7 +119,7 @@ const VALUES: [u8; 256] = {
 };
 
 /// Appends the bytes of base64, with or without its padding.
-pub(super) fn unbase64(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+pub(in crate::decode::debezium) fn unbase64(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let text = text.strip_suffix(b"==").or(text.strip_suffix(b"=")).unwrap_or(text);
     let (fours, rest) = text.as_chunks::<4>();
     out.reserve(text.len() / 4 * 3 + 2);

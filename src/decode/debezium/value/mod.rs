@@ -13,6 +13,8 @@ mod placeholder;
 mod temporal;
 
 pub(super) use binary::push_base64;
+#[cfg(test)]
+pub(super) use binary::unbase64 as decode_base64;
 pub(super) use placeholder::Placeholder;
 pub(super) use temporal::Unit;
 

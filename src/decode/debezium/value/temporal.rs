@@ -99,8 +99,9 @@ pub(super) fn timestamp<'a>(json: Json<'a>, unit: Unit, text: bool, out: &mut Ve
 #[inline]
 fn counted(number: i64, unit: Unit) -> Instant {
     match unit {
-        _ if number == i64::MAX => Instant::Future,
-        _ if number == i64::MIN => Instant::Past,
+        // The second of each is the JDBC driver's, in milliseconds, which Debezium 2.7 takes for microseconds.
+        _ if number == i64::MAX || number == 9_223_372_036_825_200_000 => Instant::Future,
+        _ if number == i64::MIN || number == -9_223_372_036_832_400_000 => Instant::Past,
         Unit::Milli => instant(i128::from(number) * 1000),
         Unit::Micro => instant(i128::from(number)),
         Unit::Nano => instant(i128::from(number.div_euclid(1000))),
