@@ -62,8 +62,17 @@ pub fn form(column: &Column, connect: Option<&ConnectType>, forms: &Forms, text:
         Some(connect) => Spelling { forms, text }.by_schema(&base, connect),
         None => Spelling { forms, text }.by_settings(&base),
     }?;
+    let loss = if column.toastable { loss.or(hidden(&decoder)) } else { loss };
     let placeholder = column.toastable.then(|| Arc::new(Placeholder::new(&forms.placeholder)));
     Ok(Form { decoder, placeholder, loss })
+}
+
+/// These modes have no placeholder for bytes.
+fn hidden(decoder: &Decoder) -> Option<&'static str> {
+    match decoder {
+        Decoder::Bytes { mode: BinaryMode::Base64 | BinaryMode::Base64UrlSafe, .. } => Some(HIDDEN),
+        _ => None,
+    }
 }
 
 /// The column that a field of a schema tells of, where there is no source to ask: for pipelines that see Kafka alone. Its number is 0.
@@ -88,7 +97,7 @@ type Spelled = Result<(Decoder, Option<&'static str>), Guesswork>;
 
 const DOUBLE: &str = "decimal.handling.mode=double keeps about 16 digits";
 const PRECISE: &str =
-    "decimal.handling.mode=precise sends NaN, Infinity and -Infinity as NULL, and may drop zeros at the end";
+    "decimal.handling.mode=precise sends NaN, Infinity and -Infinity as NULL, and drops zeros at the end";
 const CONNECT: &str = "time.precision.mode=connect keeps milliseconds";
 const NANOS: &str = "time.precision.mode=nanoseconds sends times before 1677 and after 2262 as NULL";
 const ISO_TIME: &str = "time.precision.mode=isostring sends 24:00:00 as 00:00:00";
@@ -98,6 +107,8 @@ const VARBIT: &str = "zeros at the head of a bit varying are dropped";
 const ARRAY_TIME: &str = "times in arrays keep milliseconds";
 const NAME: &str = "values of the type name arrive as NULL unless include.unknown.datatypes is true";
 const STRUCTURED_TIME: &str = "time.precision.mode=structured sends 24:00:00 as NULL";
+const HIDDEN: &str =
+    "binary.handling.mode=base64 and base64-url-safe send long bytes that an update left alone as NULL";
 const DIMENSIONS: &str = "arrays of several dimensions arrive without their values, and are stored as NULL";
 
 struct Spelling<'f> {
@@ -196,10 +207,10 @@ impl Spelling<'_> {
                 _ => (Decoder::Float { double: connect.kind == Kind::Double, text: self.text }, None),
             }),
             (Kind::Bytes, Target::Opaque | Target::Text) => {
-                Ok((Decoder::TextOfBytes { mode: BinaryMode::Base64 }, None))
+                Ok((Decoder::TextOfBytes { mode: BinaryMode::Bytes }, None))
             }
             (Kind::Bytes, Target::Bits { .. }) => self.by_settings(base),
-            (Kind::Bytes, _) => Ok((Decoder::Bytes { mode: BinaryMode::Base64, text: self.text }, None)),
+            (Kind::Bytes, _) => Ok((Decoder::Bytes { mode: BinaryMode::Bytes, text: self.text }, None)),
             (Kind::String, Target::Numeric { scale }) => {
                 Ok((Decoder::AnyDecimal { money: false, scale: *scale }, None))
             }

@@ -38,7 +38,9 @@ pub enum TimeMode {
 /// `binary.handling.mode`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BinaryMode {
-    /// `bytes`, which JSON has as base64, and `base64`
+    /// `bytes`, which JSON has as base64.
+    Bytes,
+    /// `base64`: a string even where the records have a schema.
     Base64,
     /// `base64-url-safe`
     Base64UrlSafe,
@@ -118,7 +120,8 @@ impl Forms {
                 _ => None,
             },
             binary: match &*setting("binary.handling.mode", "bytes") {
-                "bytes" | "base64" => Some(BinaryMode::Base64),
+                "bytes" => Some(BinaryMode::Bytes),
+                "base64" => Some(BinaryMode::Base64),
                 "base64-url-safe" => Some(BinaryMode::Base64UrlSafe),
                 "hex" => Some(BinaryMode::Hex),
                 _ => None,
@@ -161,7 +164,7 @@ mod tests {
         let forms = Forms::from_connector(&BTreeMap::new());
         assert_eq!(forms.decimal, Some(DecimalMode::Precise));
         assert_eq!(forms.time, Some(TimeMode::Adaptive));
-        assert_eq!(forms.binary, Some(BinaryMode::Base64));
+        assert_eq!(forms.binary, Some(BinaryMode::Bytes));
         assert_eq!(forms.interval, Some(IntervalMode::Numeric));
         assert_eq!(forms.placeholder, DEFAULT_PLACEHOLDER.as_bytes());
     }

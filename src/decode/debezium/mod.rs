@@ -17,6 +17,8 @@ mod json;
 mod row;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod speed;
 mod target;
 mod value;
 

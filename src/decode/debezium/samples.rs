@@ -52,7 +52,11 @@ fn whole(text: &[u8]) -> Object<'_> {
 /// The connector's configuration of a sample.
 fn config(sample: &[u8]) -> BTreeMap<String, String> {
     let config = object(object(whole(sample), "meta").unwrap(), "config").unwrap();
-    config.members().map(|member| member.unwrap().0.string().unwrap().into_owned()).map(|name| (name.clone(), text(config, &name))).collect()
+    config
+        .members()
+        .map(|member| member.unwrap().0.string().unwrap().into_owned())
+        .map(|name| (name.clone(), text(config, &name)))
+        .collect()
 }
 
 /// The values of a sample's records, `None` for a tombstone; Avro's bytes where they are written so.

@@ -88,7 +88,11 @@ fn every_change_says_where_it_comes_from() {
             } else {
                 assert!(!source.table.is_empty() && source.schema == "inv", "{name}: {source:?}");
             }
-            assert_eq!(change.transaction.is_some(), name.starts_with("extras") && !snapshot && source.xid.is_some(), "{name}");
+            assert_eq!(
+                change.transaction.is_some(),
+                name.starts_with("extras") && !snapshot && source.xid.is_some(),
+                "{name}"
+            );
         }
         if name.starts_with("extras") {
             assert_eq!(last.as_deref(), Some(&b"AP8Q"[..]));

@@ -155,7 +155,8 @@ fn told(name: &str, found: &Findings) {
     let old = name.starts_with("debezium2.7");
     for different in &found.different {
         let (column, row) = different.split_once(' ').unwrap();
-        let mistake = column == "c_date" && row == "r6" || old && row.starts_with('r') && set(&["c_money c_ts c_tstz"]).contains(column);
+        let mistake = column == "c_date" && row == "r6"
+            || old && row.starts_with('r') && set(&["c_money c_ts c_tstz"]).contains(column);
         assert!(mistake || found.losing.contains(column), "{name}: {different} is not told");
     }
 }
@@ -212,7 +213,8 @@ fn every_row_of_every_sample_is_read() {
                 rows += 1;
             }
         }
-        assert!(rows > 0 || name == "cloudevents", "{name}");
+        // Without its envelope a row is not read.
+        assert!(rows > 0 || name == "cloudevents" || name.starts_with("unwrap"), "{name}");
     }
 }
 
@@ -235,11 +237,14 @@ fn rows_without_a_source_have_types_of_their_own() {
 #[test]
 fn avro_says_what_json_does() {
     let schemas = fixture("avro_schemas.json");
-    for (name, registry) in [("avro_apicurio_confluent", "confluent_content_ids"), ("avro_apicurio_headers", "header_global_ids")] {
+    for (name, registry) in
+        [("avro_apicurio_confluent", "confluent_content_ids"), ("avro_apicurio_headers", "header_global_ids")]
+    {
         let schemas = object(whole(&schemas), registry).unwrap();
         let sample = fixture(&format!("{name}.json"));
         let Some(Json::Array(messages)) = whole(&sample).get(b"messages").unwrap() else { panic!("{name}") };
-        let headers: Vec<Vec<(String, Vec<u8>)>> = messages.elements().map(|message| headers(message.unwrap())).collect();
+        let headers: Vec<Vec<(String, Vec<u8>)>> =
+            messages.elements().map(|message| headers(message.unwrap())).collect();
         let (mut records, mut all_types) = (Vec::new(), None);
         for (value, headers) in values(&sample).into_iter().zip(headers) {
             let Some(value) = value else { continue };

@@ -1,11 +1,19 @@
 use super::*;
 
-/// The fields of `toasted` that each of its updates left out of line, by the new row's key and counter.
-const UNCHANGED: &[(&str, &str)] = &[("update 1", "a b h ia j t v x"), ("update 1", "a b h ia j v x"), ("create 2", "a b h ia j v x")];
+/// Of each sample the fields of `toasted` that three updates left alone. Debezium 1.9 sends arrays as NULL then, and the modes of base64
+/// bytes: what is lost so nobody can tell from a NULL that was meant.
+const SAMPLES: &[(&str, &str)] = &[
+    ("default-noschema", "a b h ia j t v x"),
+    ("default-schema", "a b h ia j t v x"),
+    ("string_connect-noschema", "a h ia j t v x"),
+    ("double_isostring_hex-schema", "a b h ia j t v x"),
+    ("debezium2.7.4-default-noschema", "a b h ia j t v x"),
+    ("debezium1.9.8-default-schema", "b h j t v x"),
+];
 
 #[test]
 fn what_was_not_sent_is_unchanged_whatever_its_type() {
-    for name in ["default-noschema", "default-schema", "string_connect-noschema", "double_isostring_hex-schema", "debezium2.7.4-default-noschema", "debezium1.9.8-default-noschema"] {
+    for (name, unchanged) in SAMPLES {
         let sample = fixture(&format!("{name}.json"));
         let reading = Reading::of(Forms::from_connector(&config(&sample)));
         let mut found = Vec::new();
@@ -17,19 +25,25 @@ fn what_was_not_sent_is_unchanged_whatever_its_type() {
                 _ => None,
             };
             let row = read(after, &reading.shape("toasted", after, schema.as_ref()).unwrap());
-            let left: Vec<&str> =
-                row.iter().filter(|(_, value)| value.as_deref() == Some("(unchanged)")).map(|(name, _)| &**name).collect();
-            let op = match change.op {
-                Op::Read => "read",
-                Op::Update => "update",
-                _ => "create",
-            };
-            found.push((format!("{op} {}", row["id"].as_deref().unwrap()), left.join(" ")));
+            let left: Vec<&str> = row
+                .iter()
+                .filter(|(_, value)| value.as_deref() == Some("(unchanged)"))
+                .map(|(name, _)| &**name)
+                .collect();
+            found.push(left.join(" "));
         }
-        println!("{name} {found:?}");
-        assert_eq!(found.remove(0), ("read 1".to_owned(), String::new()), "{name}");
-        let found: Vec<(&str, &str)> = found.iter().map(|(what, left)| (&**what, &**left)).collect();
-        assert_eq!(found, UNCHANGED, "{name}");
+        // Read by the snapshot; the counter is set; `t` is set; the key is changed.
+        let later = unchanged.replace("t ", "");
+        assert_eq!(found, ["", unchanged, &*later, &*later], "{name}");
+    }
+}
+
+#[test]
+fn modes_that_hide_what_is_unchanged_are_told() {
+    let column = &columns()[&("toasted".to_owned(), "b".to_owned())];
+    for (mode, told) in [(BinaryMode::Bytes, false), (BinaryMode::Hex, false), (BinaryMode::Base64, true)] {
+        let forms = Forms { binary: Some(mode), ..Forms::default() };
+        assert_eq!(form(column, None, &forms, true).unwrap().loss().is_some(), told, "{mode:?}");
     }
 }
 
@@ -40,7 +54,8 @@ fn a_placeholder_is_a_value_where_nothing_is_stored_out_of_line() {
     let record = format!(r#"{{"v":"{DEFAULT_PLACEHOLDER}"}}"#);
     let read_as = |column: &Column, forms: &Forms| {
         let form = form(column, None, forms, true).unwrap();
-        read(whole(record.as_bytes()), &RecordShape { fields: vec![ShapeField { name: "v".to_owned(), form }] })["v"].clone()
+        read(whole(record.as_bytes()), &RecordShape { fields: vec![ShapeField { name: "v".to_owned(), form }] })["v"]
+            .clone()
     };
     assert_eq!(read_as(&of("all_types", "c_text"), &Forms::default()).as_deref(), Some("(unchanged)"));
     assert_eq!(read_as(&of("all_types", "c_name"), &Forms::default()).as_deref(), Some(DEFAULT_PLACEHOLDER));

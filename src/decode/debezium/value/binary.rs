@@ -55,7 +55,7 @@ pub(super) fn bits<'a>(
         _ => return Err(Malformed("bits")),
     };
     work.bytes.clear();
-    decode(unescaped(value, &mut work.unescaped)?, BinaryMode::Base64, &mut work.bytes)?;
+    decode(unescaped(value, &mut work.unescaped)?, BinaryMode::Bytes, &mut work.bytes)?;
     let bytes = &work.bytes;
     let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| {
         let zeros = bytes.get(last).map_or(0, |byte| byte.leading_zeros() as usize);
@@ -75,7 +75,7 @@ pub(super) fn decode(text: &[u8], mode: BinaryMode, out: &mut Vec<u8>) -> Result
     match mode {
         BinaryMode::Hex => unhex(text, out),
         // The two alphabets differ in signs that the other one does not have.
-        BinaryMode::Base64 | BinaryMode::Base64UrlSafe => unbase64(text, out),
+        BinaryMode::Bytes | BinaryMode::Base64 | BinaryMode::Base64UrlSafe => unbase64(text, out),
     }
 }
 
