@@ -106,6 +106,7 @@ fn status(shared: &Shared) -> Value {
         "lag_bytes": progress.lag_bytes(),
         "lag_seconds": progress.lag_seconds(),
         "retries": number(&progress.retries),
+        "dead_letters": number(&progress.dead_letters),
         "tables": tables,
     })
 }
@@ -138,6 +139,7 @@ fn registry(shared: &Shared) -> Registry {
         ("pipectl_batches", "Groups of batches that were stored", number(&progress.groups)),
         ("pipectl_stored_bytes", "Bytes of changes that were stored", number(&progress.bytes)),
         ("pipectl_confirmed_lsn", "Position up to which all is stored and acknowledged", number(&progress.confirmed)),
+        ("pipectl_dead_letters", "Records that were set aside since the start", number(&progress.dead_letters)),
         ("pipectl_retries", "Attempts that failed in a row", number(&progress.retries)),
     ];
     for (name, help, value) in plain {

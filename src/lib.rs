@@ -45,6 +45,8 @@ pub mod doctor;
 
 pub mod verify;
 
+pub mod dead_letters;
+
 pub mod assemble;
 
 pub mod http;

@@ -46,7 +46,7 @@ pub struct SyncOptions {
     pub slot_timeout: Option<Duration>,
     /// Copies even what seems not to fit; reads what is there of a topic where older records are gone.
     pub force: bool,
-    /// How many records of topics may be set aside before the reading ends; any number where absent.
+    /// Ends once more records than this are set aside; without end where absent.
     pub max_dead_letters: Option<u64>,
 }
 

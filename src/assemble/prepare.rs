@@ -18,7 +18,7 @@ use crate::server::clickhouse::Server;
 use crate::sink::clickhouse::{ClickHouseSink, TablePlan, ddl};
 use crate::source::postgres::{
     CopySession, CreatedSlot, HeapRange, Patience, ReplicationServer, SlotState, Waiting, create_slot, end_slot_reader,
-    identify, plan_ranges, slot_state,
+    identify_logical, plan_ranges, slot_state,
 };
 use crate::sync::Progress;
 use crate::tables::{Plan, apply, gather, plan};
@@ -66,7 +66,7 @@ impl Preparation<'_> {
     pub(super) async fn run(&self) -> Result<Prepared> {
         let postgres = self.settings.postgres.as_ref().ok_or_else(no_postgres)?;
         let lock = PipelineLock::take(postgres).await?;
-        let identity = identify(postgres).await?;
+        let identity = identify_logical(postgres).await?;
         self.progress.expected_rows.store(0, Ordering::Relaxed);
         let mut store = StateStore::new(
             self.server.clone(),

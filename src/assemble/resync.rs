@@ -18,7 +18,7 @@ use crate::server::clickhouse::{self, Server, quote_ident};
 use crate::server::postgres::tables;
 use crate::sink::clickhouse::{ClickHouseSink, TablePlan, ddl, left_out, plan_table, ranges};
 use crate::source::postgres::{
-    CopySession, CreatedSlot, Patience, Waiting, create_slot, identify, plan_ranges, slot_state,
+    CopySession, CreatedSlot, Patience, Waiting, create_slot, identify_logical, plan_ranges, slot_state,
 };
 use crate::sync::Progress;
 use std::collections::BTreeMap;
@@ -173,7 +173,7 @@ impl Run<'_> {
         if let Some(pid) = slot_state(self.lock.client(), &postgres.slot).await?.and_then(|slot| slot.active_pid) {
             return Err(slot_taken(&postgres.slot, pid));
         }
-        let identity = identify(postgres).await?;
+        let identity = identify_logical(postgres).await?;
         let owned = state.pipeline.as_ref().is_some_and(|pipeline| pipeline.owns_publication);
         let (_, owned) = publication::ensure(
             self.lock.client(),

@@ -28,6 +28,8 @@ pub struct PipelineStatus {
     pub copied: bool,
     /// The tables by their id at the source.
     pub tables: BTreeMap<u32, TableRecord>,
+    /// Records of topics that could not be carried and wait for somebody's decision.
+    pub dead_letters: u64,
     /// Rows that each table's parts hold, replaced ones included, by name at the destination.
     pub stored_rows: BTreeMap<String, u64>,
 }
@@ -72,6 +74,7 @@ pub async fn status(settings: &Settings) -> Result<PipelineStatus> {
         checkpoint: state.checkpoint.as_ref().map(|record| record.position().end),
         copied: state.pipeline.as_ref().is_some_and(|pipeline| pipeline.snapshot_done),
         stored_rows: stored_rows(&server, &settings.clickhouse.database).await?,
+        dead_letters: crate::dead_letters::count(settings, &crate::dead_letters::LetterFilter::default()).await?,
         tables: state.tables,
     })
 }

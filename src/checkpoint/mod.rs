@@ -23,7 +23,7 @@ const CREATE: &str = include_str!("../../sql/clickhouse/create_state.sql");
 const READ: &str = include_str!("../../sql/clickhouse/read_state.sql");
 const WRITE: &str = include_str!("../../sql/clickhouse/write_state.sql");
 const FORGET: &str = include_str!("../../sql/clickhouse/forget_state.sql");
-const EXISTS: &str = include_str!("../../sql/clickhouse/state_exists.sql");
+const EXISTS: &str = include_str!("../../sql/clickhouse/table_exists.sql");
 
 /// What a pipeline's changes come by. Each has a state of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -111,7 +111,7 @@ impl StateStore {
     /// # Errors
     /// What ClickHouse answers; [`Kind::Destination`] for a record that a later version wrote.
     pub async fn load(&mut self) -> Result<State> {
-        let found = self.server.rows(EXISTS, &[("database", &self.database)]).await?;
+        let found = self.server.rows(EXISTS, &[("database", &self.database), ("table", "pipectl_state")]).await?;
         if found.first().and_then(|row| row.get("found")).and_then(serde_json::Value::as_str) != Some("1") {
             return Ok(State::default());
         }

@@ -3,6 +3,7 @@
 
 mod confirm;
 mod create_tables;
+mod dead_letters;
 mod doctor;
 mod drop;
 mod duration;
@@ -55,6 +56,7 @@ pub(crate) enum Command {
     /// Prove that both sides are equal, value by value
     Verify(verify::Arguments),
     Resync(resync::Args),
+    DeadLetters(dead_letters::Arguments),
     Drop(drop::Args),
 }
 
@@ -70,6 +72,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<ExitCode>
         Command::Tail(args) => tail::run(args, context).await,
         Command::Verify(arguments) => verify::run(arguments, context).await,
         Command::Resync(args) => resync::run(args, context).await,
+        Command::DeadLetters(arguments) => dead_letters::run(arguments, context).await,
         Command::Drop(args) => drop::run(args, context).await,
     }
 }

@@ -90,6 +90,7 @@ fn document(status: &PipelineStatus) -> Value {
         "source_lsn": status.source_lsn.to_string(),
         "checkpoint_lsn": status.checkpoint.map(|lsn| lsn.to_string()),
         "lag_bytes": status.lag_bytes(),
+        "dead_letters": status.dead_letters,
         "tables": tables,
     })
 }
@@ -105,8 +106,12 @@ fn text(status: &PipelineStatus) -> String {
     };
     let checkpoint = status.checkpoint.map_or("none yet".to_owned(), |lsn| lsn.to_string());
     let lag = status.lag_bytes().map_or("unknown".to_owned(), |bytes| format!("{bytes} bytes"));
+    let dead = match status.dead_letters {
+        0 => String::new(),
+        dead => format!("set aside   {dead} records, see `pipectl dead-letters list`\n"),
+    };
     let mut out = format!(
-        "pipeline    {}\nslot        {slot}\nsource      {}\ncheckpoint  {checkpoint}\nlag         {lag}\nfirst copy  {}\n\n",
+        "pipeline    {}\nslot        {slot}\nsource      {}\ncheckpoint  {checkpoint}\nlag         {lag}\nfirst copy  {}\n{dead}\n",
         status.pipeline,
         status.source_lsn,
         if status.copied { "complete" } else { "not complete" },

@@ -37,7 +37,7 @@ pub(crate) struct Args {
     /// Where changes come from: Postgres' logical replication, or Debezium's topics; goes before `sync.source`
     #[arg(long, value_name = "SOURCE")]
     source: Option<Source>,
-    /// End, with 7, once more than this many of the topics' records could not be carried [default: any number; they are kept and counted]
+    /// From Kafka: end with exit code 7 once more records than this wait as dead letters [default: without end]
     #[arg(long, value_name = "N")]
     max_dead_letters: Option<u64>,
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A duration: a whole number and `ms`, `s`, `m`, `h` or `d`; `0` alone is none.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let wanted = || format!("\"{text}\" is not a duration, such as 500ms, 1s, 2m or 1h");
+    let wanted = || format!("\"{text}\" is not a length of time, such as 500ms, 90s, 5m or 1h");
     let (number, unit) = number_and_unit(text).ok_or_else(wanted)?;
     let milliseconds = match unit {
         "ms" => 1,

@@ -237,6 +237,12 @@ pub(super) const CHECKS: &[Entry] = &[
         "clickhouse.database",
     ),
     entry("clickhouse.parts", "parts of the tables", "far fewer than parts_to_throw_insert", "clickhouse.database"),
+    entry(
+        "clickhouse.dead_letters",
+        "records that could not be carried",
+        "none: their changes are missing in the tables",
+        "clickhouse.database",
+    ),
     entry("clickhouse.async_insert", "async_insert", "any: pipectl sets it to 0 for its own inserts", CH),
     entry("clickhouse.dates", "range of dates", "0000 to 9999; what is beyond becomes NULL and is counted", CH),
     entry("clickhouse.disk", "free disk", "a tenth, and more than the source tables hold", CH),

@@ -4,6 +4,10 @@ use crate::error::{Error, Kind, Result};
 use bytes::Bytes;
 use std::future::Future;
 
+/// The header of a record that was set aside and then produced again; its value says where it was, `topic/partition/offset`. Its position in the log is older than
+/// what surrounds it, and that is no sign of anything.
+pub const REPLAYED: &str = "pipectl.replayed";
+
 /// A record of a topic that could not be decoded or stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {

@@ -9,7 +9,7 @@ mod proof;
 mod record_tables;
 mod records;
 
-pub use dead::{DeadLetter, DeadLetters, NoDeadLetters};
+pub use dead::{DeadLetter, DeadLetters, NoDeadLetters, REPLAYED};
 pub use group::{Gap, Group, Truncation};
 pub use proof::{Committed, Durable, acknowledge, commit, write};
 pub use record_tables::{AdoptedRecords, RecordFields, RecordTables, StoredRecords};

@@ -8,8 +8,9 @@ mod tables;
 
 use super::{SyncOptions, heartbeats};
 use crate::config::{KafkaSettings, Settings};
+use crate::dead_letters::Places;
 use crate::error::{Error, Kind, Result};
-use crate::flow::{NoDeadLetters, RecordSource};
+use crate::flow::RecordSource;
 use crate::server::clickhouse;
 use crate::sink::clickhouse::ClickHouseSink;
 use crate::source::kafka::{GroupOptions, KafkaSource};
@@ -95,7 +96,7 @@ async fn read(
         sink: ClickHouseSink::new(server.clone(), &settings.clickhouse.database),
         refetch: MaybePostgres::new(settings.postgres.as_ref()),
         store: crate::checkpoint::OffsetStore(prepared.store.clone()),
-        dead: NoDeadLetters,
+        dead: Places::new(settings, options.max_dead_letters)?,
         progress: Arc::clone(progress),
         stop: stop.clone(),
     };
@@ -105,7 +106,6 @@ async fn read(
         batch_age: sync.batch_age,
         stop_timeout: sync.stop_timeout,
         switched_at: prepared.switched_at,
-        max_dead_letters: options.max_dead_letters,
     };
     let tables = RecordCatalog::new(settings, options, (server, prepared), (progress, stop))?;
     let mut engine = Records::new(writer, tables, record_options);

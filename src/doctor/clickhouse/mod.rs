@@ -11,13 +11,16 @@ use crate::batch::Ranges;
 use crate::config::Settings;
 use crate::error::Result;
 use crate::server::clickhouse::{Server, connect};
-use crate::sink::clickhouse::{ddl, ranges};
+use crate::sink::clickhouse::{DeadLetterTable, LetterFilter, ddl, ranges};
 use crate::tables::{Facts as TableFacts, gather};
 use facts::{Cluster, Disk, ServerFacts, ask, ask_one};
 use std::time::{Instant, SystemTime};
 
 /// A clock this far off (s) makes lag and times of commits misleading.
 const CLOCK_TOLERANCE: f64 = 5.0;
+/// What is not looked at before there is a database.
+const CHECKS_OF_DATABASE: [&str; 4] =
+    ["clickhouse.tables", "clickhouse.version_columns", "clickhouse.parts", "clickhouse.dead_letters"];
 /// Databases whose tables can be exchanged, which a resync does.
 const EXCHANGING: [&str; 3] = ["Atomic", "Replicated", "Shared"];
 
@@ -81,17 +84,30 @@ async fn look(settings: &Settings, server: &Server, destination: &mut Destinatio
         let name = settings.clickhouse.database.as_str();
         let parts = ask(server, facts::PARTS, &[("database", name)]).await;
         findings.put_result("clickhouse.parts", parts.map(|found| tables::parts(&found)));
+        let waiting = DeadLetterTable::new(server.clone(), name, &settings.pipeline);
+        let waiting = waiting.count(&LetterFilter::default()).await;
+        findings.put_result("clickhouse.dead_letters", waiting.map(dead_letters));
         match gather(settings, None, server).await {
             Ok(facts) => destination.facts = Some(facts),
             Err(error) => findings.put_result("clickhouse.tables", Err(error)),
         }
     } else {
-        for id in ["clickhouse.tables", "clickhouse.version_columns", "clickhouse.parts"] {
+        for id in CHECKS_OF_DATABASE {
             findings.put(id, Finding::not_run("there is no database yet"));
         }
     }
     destination.disks = ask(server, facts::DISKS, &[]).await?;
     Ok(())
+}
+
+/// The verdict on records that could not be carried.
+fn dead_letters(waiting: u64) -> Finding {
+    match waiting {
+        0 => Finding::pass("none"),
+        waiting => Finding::warn(format!("{waiting} are waiting")).mend(Remedy::advice(
+            "`pipectl dead-letters list` tells why; mend that, then `pipectl dead-letters replay`, or `drop` what nobody needs",
+        )),
+    }
 }
 
 /// The checks that need both servers.

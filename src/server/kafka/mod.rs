@@ -2,6 +2,8 @@
 
 mod client;
 mod cluster;
+mod producer;
 
 pub use client::{KafkaContext, client_config, code_error, kafka_error};
 pub use cluster::{Cluster, Topic, is_compacted};
+pub use producer::{OutgoingRecord, Producer, Sending};

@@ -1,6 +1,7 @@
 //! ClickHouse as the destination: how tables are stored there.
 
 pub mod ddl;
+mod dead_letters;
 mod encode;
 mod insert;
 mod plan;
@@ -8,6 +9,7 @@ mod ranges;
 mod shape;
 mod types;
 
+pub use dead_letters::{DeadLetterTable, LetterFilter, StoredLetter};
 pub use insert::ClickHouseSink;
 pub use plan::{ColumnPlan, ORDINAL_COLUMN, TablePlan, left_out, plan_table, target_name};
 pub use ranges::ranges;

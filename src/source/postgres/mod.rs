@@ -8,6 +8,7 @@ mod stream;
 pub use copy::{CopyReader, CopySession, HeapRange, plan_ranges};
 pub use refetch::PostgresRefetch;
 pub use slot::{
-    CreatedSlot, Patience, ReplicationServer, SlotState, Waiting, create_slot, end_slot_reader, identify, slot_state,
+    CreatedSlot, Patience, ReplicationServer, SlotState, Waiting, create_slot, end_slot_reader, identify,
+    identify_logical, slot_state,
 };
 pub use stream::PostgresStream;

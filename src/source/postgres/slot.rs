@@ -105,22 +105,42 @@ async fn session(settings: &PostgresSettings) -> Result<ReplicationClient> {
         .map_err(|error| session_error("could not open a replication session", settings, &error))
 }
 
-/// Asks a server who it is, before anything is made there.
+/// Asks a server who it is.
 ///
 /// # Errors
-/// As for [`create_slot`]; [`Kind::Source`] also where its log does not carry what logical replication needs.
+/// As for [`create_slot`].
 pub async fn identify(settings: &PostgresSettings) -> Result<ReplicationServer> {
+    ask_who(&mut session(settings).await?, settings).await
+}
+
+/// Asks a server who it is before anything is made there.
+///
+/// # Errors
+/// As for [`identify`]; [`Kind::Source`] also where the server's log does not carry what logical replication needs.
+pub async fn identify_logical(settings: &PostgresSettings) -> Result<ReplicationServer> {
     let mut session = session(settings).await?;
-    let failed = |error| session_error("could not identify the server", settings, &error);
-    let identity = session.identify_system().await.map_err(failed)?;
-    let rows = session.simple_query("SHOW wal_level").await.map_err(failed)?;
+    let identity = ask_who(&mut session, settings).await?;
+    let rows = session
+        .simple_query("SHOW wal_level")
+        .await
+        .map_err(|error| session_error("could not ask for wal_level", settings, &error))?;
     match value(&rows, 0).as_deref() {
-        None | Some("logical") => Ok(identity.into()),
+        None | Some("logical") => Ok(identity),
         Some(level) => {
-            Err(Error::new(Kind::Source, format!("Postgres writes too little log for logical replication: wal_level is {level}"))
-                .hint("run in Postgres, as a superuser: ALTER SYSTEM SET wal_level = 'logical'; then restart it: the setting takes effect only then"))
+            let message = format!("Postgres writes too little log for logical replication: wal_level is {level}");
+            Err(Error::new(Kind::Source, message).hint(
+                "run in Postgres, as a superuser: ALTER SYSTEM SET wal_level = 'logical'; then restart it: the setting takes effect only then",
+            ))
         }
     }
+}
+
+async fn ask_who(session: &mut ReplicationClient, settings: &PostgresSettings) -> Result<ReplicationServer> {
+    let identity = session
+        .identify_system()
+        .await
+        .map_err(|error| session_error("could not identify the server", settings, &error))?;
+    Ok(identity.into())
 }
 
 /// A value of the first row.

@@ -49,8 +49,6 @@ pub struct RecordOptions {
     pub stop_timeout: Duration,
     /// The log's position at which the pipeline changed over to records; zero where it did not.
     pub switched_at: Lsn,
-    /// How many records may be set aside before the reading ends; any number where absent.
-    pub max_dead_letters: Option<u64>,
 }
 
 /// What a record asks of the engine before the next one can be taken in.
@@ -329,19 +327,7 @@ impl<T: RecordTables> Records<T> {
             self.progress.committed_at.store(self.committed_at.max(0) as u64, Ordering::Relaxed);
         }
         flow::acknowledge(source, committed);
-        self.refuse_dead_letters()
-    }
-
-    fn refuse_dead_letters(&self) -> Result<()> {
-        let count = self.progress.dead_letters.load(Ordering::Relaxed);
-        match self.options.max_dead_letters {
-            Some(most) if count > most => Err(Error::new(
-                Kind::Value,
-                format!("{count} records could not be carried and were set aside, more than --max-dead-letters={most}"),
-            )
-            .hint("`pipectl dead-letters list` tells which and why; `pipectl dead-letters replay` tries them again")),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     async fn writers_error(&mut self) -> Error {

@@ -1,1 +1,0 @@
-SELECT count() AS found FROM system.tables WHERE database = {database:String} AND name = 'pipectl_state'
