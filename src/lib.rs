@@ -47,6 +47,8 @@ pub mod verify;
 
 pub mod dead_letters;
 
+pub mod connector;
+
 pub mod assemble;
 
 pub mod http;

@@ -3,6 +3,7 @@ SELECT p.puballtables AS all_tables,
        p.pubviaroot AS via_root,
        p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate AS whole,
        p.pubinsert AS inserts,
+       coalesce(pg_catalog.obj_description(p.oid, 'pg_publication') = 'made by pipectl', false) AS ours,
        pg_catalog.pg_get_userbyid(p.pubowner)::text = current_user AS own,
        coalesce((SELECT array_agg(r.prrelid ORDER BY r.prrelid) FROM pg_catalog.pg_publication_rel AS r WHERE r.prpubid = p.oid), '{}')
            AS relations,

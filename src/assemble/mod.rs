@@ -1,5 +1,6 @@
 //! From settings to a running pipeline: the one place that names source, sink and store together.
 
+pub mod connector;
 mod copies;
 mod heartbeats;
 mod kafka;

@@ -28,7 +28,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-const DROP_SLOT: &str = include_str!("../../sql/postgres/drop_slot.sql");
+pub(super) const DROP_SLOT: &str = include_str!("../../sql/postgres/drop_slot.sql");
 
 /// How long a reader of the slot may outlive its process.
 const LAST_BREATH: Duration = Duration::from_secs(10);

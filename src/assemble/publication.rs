@@ -14,11 +14,19 @@ use tokio_postgres::Client;
 const STATE: &str = include_str!("../../sql/postgres/publication_state.sql");
 
 struct Existing {
+    maker: Maker,
     all_tables: bool,
     via_root: bool,
     sends: bool,
     relations: Vec<u32>,
     tables: Vec<String>,
+}
+
+/// Who made a publication, by what is noted in it.
+#[derive(PartialEq, Eq)]
+enum Maker {
+    Pipectl,
+    Unknown,
 }
 
 /// What is done about a publication.
@@ -67,6 +75,18 @@ pub(super) async fn ensure(
     Ok((names, made))
 }
 
+/// As [`ensure`], for a reader that follows one publication alone: all tables go into it.
+pub(super) async fn ensure_single(
+    client: &Client,
+    settings: &Settings,
+    publication: &str,
+    plans: &[TablePlan],
+    terms: Terms<'_>,
+) -> Result<()> {
+    let wanted = Wanted { name: publication.to_owned(), tables: plans.iter().collect(), inserts_only: false };
+    ensure_one(client, settings, &wanted, terms).await.map(|_| ())
+}
+
 /// Refuses where the publication of tables that are streamed already is gone: one that is made now is younger than what the slot still has to send.
 pub(super) async fn refuse_lost(client: &Client, publication: &str, plans: &[TablePlan], state: &State) -> Result<()> {
     let tables: Vec<&TablePlan> =
@@ -83,7 +103,7 @@ pub(super) async fn refuse_lost(client: &Client, publication: &str, plans: &[Tab
 }
 
 async fn ensure_one(client: &Client, settings: &Settings, wanted: &Wanted<'_>, terms: Terms<'_>) -> Result<bool> {
-    let Terms { owned, progress, .. } = terms;
+    let progress = terms.progress;
     let Some(existing) = read(client, wanted).await? else {
         if !terms.before_slot {
             return Err(Error::new(
@@ -94,6 +114,7 @@ async fn ensure_one(client: &Client, settings: &Settings, wanted: &Wanted<'_>, t
         }
         let statement = create_statement(settings, wanted);
         run(client, &statement, &format!("could not create publication \"{}\"", wanted.name)).await?;
+        note_ours(client, &wanted.name).await?;
         progress.note(format!("created publication \"{}\" of {} tables", wanted.name, wanted.tables.len()));
         return Ok(true);
     };
@@ -129,7 +150,7 @@ async fn ensure_one(client: &Client, settings: &Settings, wanted: &Wanted<'_>, t
     }
     let statement = format!("ALTER PUBLICATION {} ADD TABLE {}", quote_ident(&wanted.name), list(settings, &missing));
     let names = missing.iter().map(|plan| plan.schema.name.to_string()).collect::<Vec<_>>().join(", ");
-    if !owned {
+    if !terms.owned && existing.maker != Maker::Pipectl {
         return Err(Error::new(Kind::Source, format!("publication \"{}\" lacks {names}", wanted.name)).hint(format!(
             "pipectl did not make this publication and does not alter it. Run in Postgres: {statement}; or leave the tables out of the configuration"
         )));
@@ -139,12 +160,19 @@ async fn ensure_one(client: &Client, settings: &Settings, wanted: &Wanted<'_>, t
     Ok(false)
 }
 
+/// Notes in a publication that pipectl made it: it may be altered and dropped also where nothing is stored yet.
+async fn note_ours(client: &Client, publication: &str) -> Result<()> {
+    let statement = format!("COMMENT ON PUBLICATION {} IS 'made by pipectl'", quote_ident(publication));
+    client.batch_execute(&statement).await.map_err(|error| server_error("could not comment on the publication", error))
+}
+
 async fn read(client: &Client, wanted: &Wanted<'_>) -> Result<Option<Existing>> {
     let row = client
         .query_opt(STATE, &[&wanted.name])
         .await
         .map_err(|error| server_error("could not read the publication", error))?;
     Ok(row.map(|row| Existing {
+        maker: if row.get("ours") { Maker::Pipectl } else { Maker::Unknown },
         all_tables: row.get("all_tables"),
         via_root: row.get("via_root"),
         sends: if wanted.inserts_only { row.get("inserts") } else { row.get("whole") },

@@ -1,5 +1,6 @@
-//! Takes away what pipectl made: the slot, the publications, the stored state and, if asked, the tables.
+//! Takes away what pipectl made: the connector, the slot, the publications, the stored state and, if asked, the tables.
 
+use super::connector::{self, RemoveOptions};
 use super::copies::no_postgres;
 use super::lock::PipelineLock;
 use super::prepare::{drop_slot, slot_taken};
@@ -11,11 +12,13 @@ use crate::server::postgres::{quote_ident, server_error};
 use crate::sink::clickhouse::ddl;
 use crate::source::postgres::slot_state;
 
-const PUBLICATIONS: &str = include_str!("../../sql/postgres/publications_named.sql");
+pub(super) const PUBLICATIONS: &str = include_str!("../../sql/postgres/publications_named.sql");
 
 /// What there is of a pipeline.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Made {
+    /// The Debezium connector, where it exists.
+    pub connector: Option<String>,
     /// The slot, where it exists.
     pub slot: Option<String>,
     /// The publications that pipectl made.
@@ -31,7 +34,8 @@ pub struct Made {
 async fn look(settings: &Settings, lock: &PipelineLock, store: &mut StateStore) -> Result<Made> {
     let postgres = settings.postgres.as_ref().ok_or_else(no_postgres)?;
     let slot = slot_state(lock.client(), &postgres.slot).await?;
-    if let Some(pid) = slot.as_ref().and_then(|slot| slot.active_pid) {
+    let connector = connector::exists(settings).await?.then(|| settings.connector_name());
+    if let Some(pid) = slot.as_ref().and_then(|slot| slot.active_pid).filter(|_| connector.is_none()) {
         return Err(slot_taken(&postgres.slot, pid));
     }
     let state: State = store.load().await?;
@@ -41,10 +45,13 @@ async fn look(settings: &Settings, lock: &PipelineLock, store: &mut StateStore) 
         .query(PUBLICATIONS, &[&names.as_slice()])
         .await
         .map_err(|error| server_error("could not read the publications", error))?;
-    let found: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
     let owned = state.pipeline.as_ref().is_some_and(|pipeline| pipeline.owns_publication);
-    let (publications, foreign_publications) = if owned { (found, Vec::new()) } else { (Vec::new(), found) };
+    let found = rows.iter().map(|row| (row.get::<_, String>(0), owned || row.get::<_, bool>(1)));
+    let (ours, others): (Vec<_>, Vec<_>) = found.partition(|(_, ours)| *ours);
+    let names = |list: Vec<(String, bool)>| list.into_iter().map(|(name, _)| name).collect();
+    let (publications, foreign_publications) = (names(ours), names(others));
     Ok(Made {
+        connector,
         slot: slot.map(|_| postgres.slot.clone()),
         publications,
         foreign_publications,
@@ -78,7 +85,11 @@ pub async fn remove(settings: &Settings, tables: bool) -> Result<Made> {
     let lock = PipelineLock::take(postgres).await?;
     let mut store = store(settings)?;
     let mut made = look(settings, &lock, &mut store).await?;
-    if let Some(slot) = &made.slot {
+    if made.connector.is_some() {
+        // It reads the slot, which is free once it is gone.
+        let options = RemoveOptions { slot: made.slot.is_some(), publication: false };
+        connector::remove(settings, options).await?;
+    } else if let Some(slot) = &made.slot {
         drop_slot(&lock, slot).await?;
     }
     for publication in &made.publications {

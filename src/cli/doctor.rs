@@ -15,10 +15,12 @@ use std::process::ExitCode;
 const FOUND: u8 = 4;
 
 /// The groups in the order in which they are drawn.
-const PARTS: [(Part, &str); 4] = [
+const PARTS: [(Part, &str); 6] = [
     (Part::Configuration, "Configuration"),
     (Part::Postgres, "Postgres"),
     (Part::ClickHouse, "ClickHouse"),
+    (Part::Kafka, "Kafka"),
+    (Part::Connect, "Kafka Connect"),
     (Part::Pipeline, "Pipeline"),
 ];
 

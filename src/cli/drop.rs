@@ -7,7 +7,7 @@ use pipectl::error::Result;
 use serde_json::json;
 use std::process::ExitCode;
 
-/// Take away what pipectl made: slot, publications, stored state
+/// Take away what pipectl made: connector, slot, publications, stored state
 ///
 /// Lists what there is and asks first. A publication that somebody else made stays, and so do the tables in ClickHouse, unless --tables is
 /// given.
@@ -32,6 +32,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode> {
     if context.output.is_json() {
         context.output.json(&json!({
             "version": 1,
+            "connector": removed.connector,
             "slot": removed.slot,
             "publications": removed.publications,
             "state": removed.state,
@@ -45,6 +46,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode> {
 
 fn lines(made: &Made, tables: bool) -> Vec<String> {
     let mut lines = Vec::new();
+    lines.extend(made.connector.iter().map(|name| format!("connector \"{name}\" in Kafka Connect")));
     lines.extend(made.slot.iter().map(|slot| format!("replication slot \"{slot}\"")));
     lines.extend(made.publications.iter().map(|name| format!("publication \"{name}\"")));
     lines.extend(

@@ -2,6 +2,8 @@
 //! library and draws what it tells. Only this folder prints, through [`output::Output`].
 
 mod confirm;
+mod connector;
+mod connector_summary;
 mod create_tables;
 mod dead_letters;
 mod doctor;
@@ -50,6 +52,7 @@ pub(crate) enum Command {
     CreateTables(create_tables::Arguments),
     /// Check every setting of both servers that the pipeline rests on
     Doctor(doctor::Arguments),
+    Connector(connector::Args),
     Sync(sync::Args),
     Status(status::Args),
     Tail(tail::Args),
@@ -67,6 +70,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<ExitCode>
         Command::Doctor(arguments) => doctor::run(arguments, context).await,
         Command::CreateTables(arguments) => create_tables::run(arguments, context).await,
         Command::Seed(arguments) => seed::run(arguments, context).await,
+        Command::Connector(args) => connector::run(args, context).await,
         Command::Sync(args) => Box::pin(sync::run(args, context)).await,
         Command::Status(args) => status::run(args, context).await,
         Command::Tail(args) => tail::run(args, context).await,

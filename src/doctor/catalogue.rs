@@ -9,6 +9,10 @@ pub enum Part {
     Postgres,
     /// The destination.
     ClickHouse,
+    /// The brokers, for a pipeline through Kafka.
+    Kafka,
+    /// Kafka Connect and the connector.
+    Connect,
     /// What `sync` stored, beside what both servers have.
     Pipeline,
 }
@@ -20,6 +24,8 @@ impl Part {
             Self::Configuration => "config",
             Self::Postgres => "postgres",
             Self::ClickHouse => "clickhouse",
+            Self::Kafka => "kafka",
+            Self::Connect => "connect",
             Self::Pipeline => "pipeline",
         }
     }
@@ -40,6 +46,8 @@ impl Entry {
         match self.id.split_once('.') {
             Some(("postgres", _)) => Part::Postgres,
             Some(("clickhouse", _)) => Part::ClickHouse,
+            Some(("kafka", _)) => Part::Kafka,
+            Some(("connect", _)) => Part::Connect,
             Some(("pipeline", _)) => Part::Pipeline,
             _ => Part::Configuration,
         }
@@ -52,6 +60,9 @@ const fn entry(id: &'static str, title: &'static str, needed: &'static str, afte
 
 const PG: &str = "postgres.reachable";
 const CH: &str = "clickhouse.reachable";
+const KAFKA: &str = "kafka.reachable";
+const CONNECT: &str = "connect.reachable";
+const CONNECTOR: &str = "connect.connector";
 
 /// All checks, in the order in which they are shown.
 pub(super) const CHECKS: &[Entry] = &[
@@ -247,6 +258,19 @@ pub(super) const CHECKS: &[Entry] = &[
     entry("clickhouse.dates", "range of dates", "0000 to 9999; what is beyond becomes NULL and is counted", CH),
     entry("clickhouse.disk", "free disk", "a tenth, and more than the source tables hold", CH),
     entry("clickhouse.clock", "clock of ClickHouse", "within 5 s of this machine's and of Postgres'", CH),
+    entry(KAFKA, "brokers answer", "an answer of the configured brokers, with the configured login", ""),
+    entry("kafka.topics", "topics of the tables", "there; Debezium makes a table's with its first record", KAFKA),
+    entry("kafka.retention", "retention of the topics", "longer than any outage of `sync`: a day at least", KAFKA),
+    entry("kafka.compaction", "compaction of the topics", "none: cleanup.policy=delete", KAFKA),
+    entry("kafka.record_size", "largest record of the topics", "as large as the connector may send", KAFKA),
+    entry("kafka.group", "consumer group", "there; `sync` makes it", KAFKA),
+    entry("kafka.lag", "lag of the consumer group", "no record removed before it was read", KAFKA),
+    entry(CONNECT, "Kafka Connect answers", "an answer of its REST interface", ""),
+    entry("connect.plugin", "Debezium's plug-in", "debezium-connector-postgres, 2.7 or later", CONNECT),
+    entry(CONNECTOR, "connector", "there, as `pipectl connector apply` makes it", CONNECT),
+    entry("connect.tasks", "connector and tasks", "running", CONNECTOR),
+    entry("connect.settings", "settings of the connector", "none that loses or changes data", CONNECTOR),
+    entry("connect.slot", "slot and publication of the connector", "the pipeline's, and the slot is read", CONNECTOR),
     entry(
         "pipeline.position",
         "stored position and slot",

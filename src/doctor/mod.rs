@@ -1,4 +1,4 @@
-//! `doctor`: every setting of both servers that a pipeline rests on, with what mends it.
+//! `doctor`: every setting of the servers that a pipeline rests on, with what mends it.
 //!
 //! A check has a stable id and one of four outcomes; one that could not be made is [`Outcome::NotRun`], which is not a failure.
 //! Reading needs no superuser, and nothing is written unless [`mend()`] is called.
@@ -6,6 +6,7 @@
 mod catalogue;
 mod clickhouse;
 mod finding;
+mod kafka;
 mod mend;
 mod pipeline;
 mod postgres;
@@ -39,6 +40,10 @@ pub async fn examine(settings: &Settings) -> Report {
         clickhouse::compare(settings, &source, &destination, &mut findings);
         if reached {
             pipeline::check(settings, postgres, &source, &mut findings).await;
+        }
+        if let Some(kafka) = &settings.kafka {
+            parts.extend([Part::Kafka, Part::Connect]);
+            kafka::examine(settings, kafka, &source, &mut findings).await;
         }
         findings.join(Part::Postgres, source.findings);
     } else {

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "docs/architecture.md",
     "docs/compose.md",
     "docs/guarantees.md",
+    "docs/kafka.md",
     "docs/operations.md",
     "docs/tail.md",
 ];
@@ -31,13 +32,23 @@ fn help(arguments: &[&str]) -> String {
     outcome.stdout
 }
 
-/// The verbs, each with the options that it takes: the long ones and the letters.
+/// The verbs, each with the options that it takes, those of its own verbs included: the long ones and the letters.
 fn verbs() -> BTreeMap<String, BTreeSet<String>> {
-    let commands = help(&[]);
-    let (_, list) = commands.split_once("Commands:\n").expect("a list of commands");
+    commands(&help(&[])).into_iter().map(|name| (name.clone(), all_options(&[&name]))).collect()
+}
+
+fn all_options(verb: &[&str]) -> BTreeSet<String> {
+    let help = help(verb);
+    let below = commands(&help).into_iter().flat_map(|name| all_options(&[verb, &[name.as_str()]].concat()));
+    options(&help).into_iter().chain(below).collect()
+}
+
+/// The names in a list of commands; none where there is no list.
+fn commands(help: &str) -> Vec<String> {
+    let Some((_, list)) = help.split_once("Commands:\n") else { return Vec::new() };
     let names = list.lines().take_while(|line| !line.is_empty()).filter(|line| !line.starts_with("   "));
     let names = names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
-    names.map(|name| (name.to_owned(), options(&help(&[name])))).collect()
+    names.map(str::to_owned).collect()
 }
 
 fn options(help: &str) -> BTreeSet<String> {

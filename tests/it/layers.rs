@@ -12,7 +12,7 @@ const LAYERS: [&[&str]; 11] = [
     &["batch"],
     &["flow", "server"],
     &["source", "sink", "checkpoint"],
-    &["sync", "tables", "init", "seed", "tail", "verify", "dead_letters"],
+    &["sync", "tables", "init", "seed", "tail", "verify", "dead_letters", "connector"],
     &["doctor", "http"],
     &["assemble"],
     &["cli"],

@@ -18,6 +18,7 @@ mod cli_ground;
 mod cli_init;
 mod cli_pipeline;
 mod cli_tls;
+mod connector;
 mod dead_letters;
 mod docs;
 mod doctor;

@@ -127,7 +127,7 @@ pub(in crate::doctor) struct Slot {
     pub(super) plugin: Option<String>,
     pub(super) database: Option<String>,
     pub(super) temporary: bool,
-    pub(super) active: bool,
+    pub(in crate::doctor) active: bool,
     pub(super) active_pid: Option<i32>,
     /// `confirmed_flush_lsn`, as Postgres writes it.
     pub(in crate::doctor) confirmed: Option<String>,

@@ -5,7 +5,7 @@ mod client;
 mod config;
 mod trace;
 
-pub use answers::{ConnectorState, ConnectorStatus, KnownSetting, Plugin, Validation, Worker};
+pub use answers::{ConnectorState, ConnectorStatus, KnownSetting, Part, Plugin, Validation, Worker};
 pub use client::Connect;
 pub use config::{ConnectorConfig, HIDDEN, is_secret};
 pub use trace::readable;

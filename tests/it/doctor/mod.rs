@@ -1,5 +1,6 @@
 //! `doctor`: each finding is made on a real server, and what is right is left alone.
 
+mod kafka;
 mod restart;
 mod servers;
 mod tables;

@@ -1,0 +1,152 @@
+//! What `pipectl connector` shows.
+
+use pipectl::assemble::connector::{ConnectorPlan, ConnectorReport, TaskReport};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// The configuration, one property a line.
+pub(super) fn config_text(plan: &ConnectorPlan) -> String {
+    let lines: Vec<String> = plan.config.all_shown().iter().map(|(name, value)| format!("{name}={value}")).collect();
+    lines.join("\n")
+}
+
+/// What `--check` says.
+pub(super) fn check_text(plan: &ConnectorPlan) -> String {
+    if plan.existing.is_none() {
+        return format!("connector \"{}\" is missing in Kafka Connect at {}", plan.name, plan.address);
+    }
+    if plan.differences.is_empty() {
+        return format!("connector \"{}\" is as configured", plan.name);
+    }
+    let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "(not set)".to_owned());
+    let mut text = format!("connector \"{}\" differs:", plan.name);
+    for difference in &plan.differences {
+        let (theirs, ours) = (value(&difference.theirs), value(&difference.ours));
+        // Writing to a String cannot fail.
+        if theirs == ours {
+            write!(text, "\n  {}: another value", difference.name).ok();
+        } else {
+            write!(text, "\n  {}: {theirs} -> {ours}", difference.name).ok();
+        }
+    }
+    text
+}
+
+/// The plan for programs.
+pub(super) fn plan_document(plan: &ConnectorPlan) -> Value {
+    let differences: Vec<Value> = plan
+        .differences
+        .iter()
+        .map(|one| json!({ "property": one.name, "theirs": one.theirs, "ours": one.ours }))
+        .collect();
+    json!({
+        "version": 1,
+        "connector": plan.name,
+        "connect": plan.address,
+        "exists": plan.existing.is_some(),
+        "as_configured": plan.is_done(),
+        "config": plan.config.all_shown(),
+        "differences": differences,
+        "tables": plan.tables,
+        "warnings": plan.notes,
+    })
+}
+
+/// How the connector is, for people.
+pub(super) fn report_text(report: &ConnectorReport) -> String {
+    let debezium = report.debezium.as_ref().map(|version| format!(", Debezium {version}")).unwrap_or_default();
+    let mut text = format!(
+        "connector   {}\nconnect     {}, Kafka {}{debezium}\nstate       {}\n",
+        report.name,
+        report.address,
+        report.worker.version,
+        state(&report.connector),
+    );
+    for task in &report.tasks {
+        writeln!(text, "task {:<6} {}", task.id.unwrap_or_default(), state(task)).ok();
+    }
+    if report.tasks.is_empty() {
+        text.push_str("tasks       none\n");
+    }
+    for part in report.tasks.iter().chain([&report.connector]) {
+        if let Some(error) = &part.error {
+            writeln!(text, "error       {error}").ok();
+        }
+        if let Some(hint) = part.hint {
+            writeln!(text, "hint        {hint}").ok();
+        }
+    }
+    writeln!(text, "slot        {}", slot(report)).ok();
+    if let Some(lag) = report.lag_bytes {
+        writeln!(text, "lag         {lag} bytes").ok();
+    }
+    for loss in report.losses.iter().filter(|loss| loss.certain) {
+        writeln!(text, "loses data  {}: {}; better {}", loss.setting, loss.what, loss.better).ok();
+    }
+    writeln!(
+        text,
+        "topics      {}",
+        if report.topics.is_empty() { "none yet".to_owned() } else { report.topics.join(", ") }
+    )
+    .ok();
+    text
+}
+
+fn state(part: &TaskReport) -> String {
+    let at = if part.worker.is_empty() { String::new() } else { format!(" on {}", part.worker) };
+    format!("{}{at}", part.state.word())
+}
+
+fn slot(report: &ConnectorReport) -> String {
+    let name = &report.slot_name;
+    match &report.slot {
+        Err(error) => format!("\"{name}\", not asked: {error}"),
+        Ok(None) => format!("\"{name}\" is not there"),
+        Ok(Some(slot)) => {
+            let reader = slot.active_pid.map_or("nobody reads it".to_owned(), |pid| format!("read by pid {pid}"));
+            let log = slot.wal_status.as_deref().unwrap_or("unknown");
+            format!("\"{name}\", {reader}, log {log}, confirmed {}", slot.confirmed)
+        }
+    }
+}
+
+/// How the connector is, for programs.
+pub(super) fn report_document(report: &ConnectorReport) -> Value {
+    let part = |part: &TaskReport| {
+        json!({
+            "id": part.id,
+            "state": part.state.word(),
+            "worker": part.worker,
+            "error": part.error,
+            "hint": part.hint,
+        })
+    };
+    let slot = report.slot.as_ref().ok().and_then(Option::as_ref).map(|slot| {
+        json!({
+            "active_pid": slot.active_pid,
+            "wal_status": slot.wal_status,
+            "confirmed_lsn": slot.confirmed.to_string(),
+        })
+    });
+    let losses: Vec<Value> = report
+        .losses
+        .iter()
+        .map(|loss| json!({ "setting": loss.setting, "what": loss.what, "better": loss.better, "certain": loss.certain }))
+        .collect();
+    json!({
+        "version": 1,
+        "connector": report.name,
+        "connect": report.address,
+        "kafka_version": report.worker.version,
+        "debezium_version": report.debezium,
+        "running": report.running(),
+        "state": part(&report.connector),
+        "tasks": report.tasks.iter().map(part).collect::<Vec<_>>(),
+        "slot_name": report.slot_name,
+        "slot": slot,
+        "slot_error": report.slot.as_ref().err(),
+        "lag_bytes": report.lag_bytes,
+        "topics": report.topics,
+        "losses": losses,
+    })
+}
