@@ -37,6 +37,8 @@ CONFIG
     printf '%s.storage.partitions=1\n' offset status
 }
 
+connect_has_converter() { grep -q '^plugin.discovery=hybrid' "$(connect_config)" 2>/dev/null; }
+
 connect_launch() {
     local place registry plugins discovery=service_load java_words
     if port_taken "$CONNECT_PORT"; then

@@ -207,9 +207,10 @@ launch() { # LOG COMMAND…
     launched_pid=$!
 }
 
-# A zombie is gone too: whoever started it may not have collected it yet.
+# A zombie is gone too: whoever started it may not have collected it yet. Not so one whose other threads are still on their way
+# out, and hold its ports: a JVM, for a moment after kill -9.
 gone() {
     local state
     state=$(ps -o stat= -p "$1" 2>/dev/null) || return 0
-    case $state in '' | Z*) return 0 ;; *) return 1 ;; esac
+    case $state in Z*l*) return 1 ;; '' | Z*) return 0 ;; *) return 1 ;; esac
 }
