@@ -111,13 +111,13 @@ pub type CurrentRow = Vec<Option<Vec<u8>>>;
 /// Reads rows again at the source: what a change left out and the destination does not have.
 pub trait Refetch: Send {
     /// The rows that the source has now of these keys (the text of each key column), in their order; none where a row is gone. Waits until the
-    /// transaction is visible there.
+    /// transactions are visible there.
     fn current(
         &mut self,
         layout: &Layout,
         columns: &[usize],
         keys: &[Vec<Vec<u8>>],
-        xid: u32,
+        xids: &[u32],
     ) -> impl Future<Output = Result<Vec<Option<CurrentRow>>>> + Send;
 }
 

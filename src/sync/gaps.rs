@@ -15,6 +15,9 @@ use crate::flow::{CurrentRow, Gap, Newest, Refetch, Sink};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// Rows that are read at the source at once.
+const AT_ONCE: usize = 1000;
+
 /// A value that fills a gap.
 #[derive(Debug, Clone)]
 enum Fill {
@@ -25,11 +28,17 @@ enum Fill {
     RowBinary(Vec<u8>),
 }
 
+/// Values by the index of their column.
+type Fills = HashMap<usize, Fill>;
+
+/// A gap with its key, as RowBinary and as the source's texts.
+type Open<'a> = (&'a Gap, &'a (Vec<u8>, Vec<Vec<u8>>));
+
 /// What is known of a key from this list.
 #[derive(Debug, Clone)]
 struct Known {
     version: Version,
-    values: HashMap<usize, Fill>,
+    values: Fills,
 }
 
 /// The gaps of one table with what they need.
@@ -127,42 +136,36 @@ impl Task<'_> {
         let newest = sink.newest(&self.layout, &self.columns, &keys).await?;
         let mut known: HashMap<&[u8], Known> = HashMap::new();
         let mut batch = TableBatch::new(Arc::clone(&self.layout)).ok_or_else(|| unreadable(&self.layout))?;
-        for (gap, (key, texts)) in self.gaps.iter().zip(&self.keys) {
-            let stored = newest.get(key);
-            if stored.is_some_and(|stored| stored.version >= gap.version) {
-                // What this update made is already there, or a later state of the row.
-                continue;
+        // Of the others what this update made is already there, or a later state of the row.
+        let is_open = |(gap, (key, _)): &Open<'_>| newest.get(key).is_none_or(|stored| stored.version < gap.version);
+        let open: Vec<Open<'_>> = self.gaps.iter().copied().zip(&self.keys).filter(is_open).collect();
+        for some in open.chunks(AT_ONCE) {
+            let asked: Vec<Open<'_>> = some.iter().copied().filter(|(gap, _)| is_of_source(gap)).collect();
+            let read = self.refetched(&asked, refetch).await?;
+            for &(gap, key) in some {
+                let (binary, _) = key;
+                let fills = if is_of_source(gap) {
+                    read.get(binary.as_slice()).cloned().flatten()
+                } else {
+                    match self.known_fills(known.get(binary.as_slice()), newest.get(binary))? {
+                        Some(fills) => Some(fills),
+                        None => self.refetched(&[(gap, key)], refetch).await?.into_values().next().flatten(),
+                    }
+                };
+                let Some(fills) = fills else {
+                    batch.push_tombstone(&gap.map, row(gap)?, gap.version).map_err(|_| unreadable(&self.layout))?;
+                    known.remove(binary.as_slice());
+                    continue;
+                };
+                self.push(&mut batch, gap, &fills)?;
+                known.insert(binary, Known { version: gap.version, values: self.values_after(gap, fills)? });
             }
-            let earlier = known.get(key.as_slice());
-            let fills = match self.known_fills(gap, earlier, stored)? {
-                Some(fills) => Some(fills),
-                None => self.refetched(gap, texts, refetch).await?,
-            };
-            let Some(fills) = fills else {
-                batch.push_tombstone(&gap.map, row(gap)?, gap.version).map_err(|_| unreadable(&self.layout))?;
-                known.remove(key.as_slice());
-                continue;
-            };
-            self.push(&mut batch, gap, &fills)?;
-            known.insert(key, Known { version: gap.version, values: self.values_after(gap, fills)? });
         }
         Ok(batch)
     }
 
     /// The fills from an earlier update of the list or from the destination's row, whichever is newer.
-    fn known_fills(
-        &self,
-        gap: &Gap,
-        earlier: Option<&Known>,
-        stored: Option<&Newest>,
-    ) -> Result<Option<HashMap<usize, Fill>>> {
-        if !gap.from_destination {
-            return Ok(None);
-        }
-        if gap.key_changed {
-            // What is known of the new key is of another row, which had it before.
-            return Ok(None);
-        }
+    fn known_fills(&self, earlier: Option<&Known>, stored: Option<&Newest>) -> Result<Option<Fills>> {
         match (earlier, stored) {
             (Some(earlier), Some(stored)) if stored.version < earlier.version => Ok(Some(earlier.values.clone())),
             (_, Some(stored)) if !stored.deleted => self.split(stored).map(Some),
@@ -172,7 +175,7 @@ impl Task<'_> {
     }
 
     /// The values of a row that the destination sent, each by its column.
-    fn split(&self, newest: &Newest) -> Result<HashMap<usize, Fill>> {
+    fn split(&self, newest: &Newest) -> Result<Fills> {
         let mut rest = newest.values.as_slice();
         let mut values = HashMap::new();
         for &index in &self.columns {
@@ -187,19 +190,32 @@ impl Task<'_> {
         Ok(values)
     }
 
-    async fn refetched(
+    /// What the source has of these gaps' keys now, all read at once.
+    async fn refetched<'a>(
         &self,
-        gap: &Gap,
-        key: &[Vec<u8>],
+        gaps: &[Open<'a>],
         refetch: &mut impl Refetch,
-    ) -> Result<Option<HashMap<usize, Fill>>> {
-        let keys = [key.to_vec()];
-        let rows = refetch.current(&self.layout, &self.columns, &keys, gap.xid).await?;
-        let Some(Some(row)) = rows.into_iter().next() else { return Ok(None) };
-        Ok(Some(by_column(&self.columns, row)))
+    ) -> Result<HashMap<&'a [u8], Option<Fills>>> {
+        if gaps.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let mut places: HashMap<&[u8], usize> = HashMap::new();
+        let mut keys = Vec::new();
+        for (_, (binary, texts)) in gaps {
+            places.entry(binary).or_insert_with(|| {
+                keys.push(texts.clone());
+                keys.len() - 1
+            });
+        }
+        let mut xids: Vec<u32> = gaps.iter().map(|(gap, _)| gap.xid).collect();
+        xids.sort_unstable();
+        xids.dedup();
+        let mut rows = refetch.current(&self.layout, &self.columns, &keys, &xids).await?;
+        let mut fills = |place: usize| rows.get_mut(place)?.take().map(|row| by_column(&self.columns, row));
+        Ok(places.into_iter().map(|(key, place)| (key, fills(place))).collect())
     }
 
-    fn push(&self, batch: &mut TableBatch, gap: &Gap, fills: &HashMap<usize, Fill>) -> Result<()> {
+    fn push(&self, batch: &mut TableBatch, gap: &Gap, fills: &Fills) -> Result<()> {
         let mut fill = |index: usize, column: &mut ColumnBuffer| match fills.get(&index) {
             Some(Fill::Null) => column.append(Field::Null),
             Some(Fill::Text(text)) => column.append(Field::Text(text)),
@@ -216,7 +232,7 @@ impl Task<'_> {
     }
 
     /// What the row's out-of-line columns hold after the update, for the next update of the same key.
-    fn values_after(&self, gap: &Gap, mut fills: HashMap<usize, Fill>) -> Result<HashMap<usize, Fill>> {
+    fn values_after(&self, gap: &Gap, mut fills: Fills) -> Result<Fills> {
         for (field, place) in row(gap)?.zip(&gap.map.fields) {
             let Some(index) = place.filter(|index| self.columns.contains(index)) else { continue };
             match field {
@@ -233,7 +249,12 @@ impl Task<'_> {
     }
 }
 
-fn by_column(columns: &[usize], row: CurrentRow) -> HashMap<usize, Fill> {
+/// Whether the source alone can fill it. What is known of the key that a row changed to is of another row, which had it before.
+fn is_of_source(gap: &Gap) -> bool {
+    !gap.from_destination || gap.key_changed
+}
+
+fn by_column(columns: &[usize], row: CurrentRow) -> Fills {
     columns.iter().copied().zip(row.into_iter().map(|value| value.map_or(Fill::Null, Fill::Text))).collect()
 }
 

@@ -22,10 +22,10 @@ impl Refetch for MaybePostgres {
         layout: &Layout,
         columns: &[usize],
         keys: &[Vec<Vec<u8>>],
-        xid: u32,
+        xids: &[u32],
     ) -> Result<Vec<Option<CurrentRow>>> {
         match &mut self.0 {
-            Some(postgres) => postgres.current(layout, columns, keys, xid).await,
+            Some(postgres) => postgres.current(layout, columns, keys, xids).await,
             None => Err(Error::new(
                 Kind::Value,
                 "an update left out a long value that it did not change, and there is no connection to Postgres to read it again",

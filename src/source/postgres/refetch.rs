@@ -41,10 +41,10 @@ impl Refetch for PostgresRefetch {
         layout: &Layout,
         columns: &[usize],
         keys: &[Vec<Vec<u8>>],
-        xid: u32,
+        xids: &[u32],
     ) -> Result<Vec<Option<CurrentRow>>> {
         let client = self.client().await?;
-        wait_visible(client, xid).await?;
+        wait_visible(client, xids).await?;
         let Some(schema) = table(client, layout.relation).await? else {
             return Ok(vec![None; keys.len()]);
         };
@@ -106,14 +106,15 @@ fn statement(layout: &Layout, columns: &[usize], schema: &TableSchema) -> Result
     ))
 }
 
-async fn wait_visible(client: &Connection, xid: u32) -> Result<()> {
+async fn wait_visible(client: &Connection, xids: &[u32]) -> Result<()> {
+    let xids: Vec<i64> = xids.iter().copied().map(i64::from).collect();
     let deadline = tokio::time::Instant::now() + VISIBLE_WAIT;
     let mut pause = Duration::from_millis(1);
     loop {
         let row = client
-            .query_one(VISIBLE, &[&i64::from(xid)])
+            .query_one(VISIBLE, &[&xids])
             .await
-            .map_err(|error| server_error("could not ask for a transaction", error))?;
+            .map_err(|error| server_error("could not ask for transactions", error))?;
         if row.get(0) {
             return Ok(());
         }
