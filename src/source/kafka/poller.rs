@@ -458,6 +458,12 @@ impl Poller {
     }
 
     fn begin(&mut self, list: &TopicPartitionList) -> Result<()> {
+        // For librdkafka a pause outlives the assignment, and what was revoked had been paused.
+        if list.count() > 0
+            && let Err(error) = self.consumer.resume(list)
+        {
+            tracing::debug!(%error, "could not resume what is assigned");
+        }
         let done = match self.consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => self.consumer.incremental_assign(list),
             RebalanceProtocol::Eager | RebalanceProtocol::None => self.consumer.assign(list),
