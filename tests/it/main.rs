@@ -22,6 +22,7 @@ mod connector;
 mod dead_letters;
 mod docs;
 mod doctor;
+mod kafka_faults;
 mod kafka_stack;
 mod layers;
 mod seed;

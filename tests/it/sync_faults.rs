@@ -12,7 +12,7 @@ fn changes_arrive(stage: &Stage) {
     stage.wait_until("changes arrive", |stage| stage.clickhouse.value(NEWEST) != before);
 }
 
-fn stop(running: Running) {
+pub(crate) fn stop(running: Running) {
     running.signal("TERM");
     let outcome = running.finish(SOON);
     assert_eq!(outcome.status, Some(0), "{outcome}");

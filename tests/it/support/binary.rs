@@ -151,6 +151,11 @@ impl Running {
         }
     }
 
+    /// What it has said on stderr so far.
+    pub(crate) fn told(&self) -> String {
+        self.told.0.lock().unwrap().lines.join("\n")
+    }
+
     /// Sends a signal by its name, such as TERM or KILL.
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();

@@ -117,6 +117,14 @@ impl Connect {
         stage.wait_until("the connector has caught up", |stage| stage.admin.value(&confirmed) == "t");
     }
 
+    /// Starts the connector and its tasks again, and waits until it runs.
+    pub(crate) fn restart(&self) {
+        let path = format!("/connectors/{}/restart?includeTasks=true", self.name());
+        let (status, answer) = self.request("POST", &path, &Value::Null);
+        assert!(matches!(status, 202 | 204), "{status}: {answer}");
+        self.wait_until_it_runs();
+    }
+
     /// Deletes the connector, and waits until it has left the slot.
     pub(crate) fn delete(&self, stage: &Stage) {
         let (status, answer) = self.request("DELETE", &format!("/connectors/{}", self.name()), &Value::Null);

@@ -4,7 +4,7 @@ use super::{Stage, run, variable};
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
@@ -272,6 +272,16 @@ impl Kafka {
             _ => -1,
         };
         stored.elements().iter().map(offset).collect()
+    }
+
+    /// Stores an offset of a group without members for every partition of a topic.
+    pub(crate) fn commit(&self, group: &str, topic: &str, offset: i64) {
+        let consumer: BaseConsumer = Self::client(&self.brokers).set("group.id", group).create().expect("a consumer");
+        let mut places = TopicPartitionList::new();
+        for partition in 0..self.partitions(topic) {
+            places.add_partition_offset(topic, partition, Offset::Offset(offset)).expect("an offset");
+        }
+        consumer.commit(&places, CommitMode::Sync).expect("the group has no members");
     }
 
     fn wait(&self, what: &str, holds: impl Fn() -> bool) {

@@ -40,7 +40,14 @@ impl OtherServers {
         servers
     }
 
-    /// Kills a server as a crash would: `postgres` or `clickhouse`.
+    /// Starts both, Kafka and Kafka Connect.
+    pub(crate) fn with_kafka(name: &'static str) -> Self {
+        let servers = Self { directory: Directory::new(name), name, variables: Vec::new() };
+        servers.stack(&["up", "--kafka"]);
+        servers
+    }
+
+    /// Kills a server as a crash would: `postgres`, `clickhouse`, `kafka` or `connect`.
     pub(crate) fn kill(&self, server: &str) {
         self.stack(&["kill", server]);
     }
@@ -60,7 +67,7 @@ impl OtherServers {
     }
 
     /// What `dev/stack env` says of a variable.
-    fn variable(&self, name: &str) -> String {
+    pub(crate) fn variable(&self, name: &str) -> String {
         let text = self.stack(&["env"]);
         let line = text.lines().find_map(|line| line.strip_prefix(&format!("export {name}=")));
         line.unwrap_or_else(|| panic!("dev/stack env says nothing of {name}")).trim_matches('\'').to_owned()
