@@ -30,11 +30,11 @@ it: ## the integration tests only: make it FILTER=verify
 compose-check: ## docker-compose.yml and the Dockerfiles, without a Docker engine
 	dev/compose-check
 
-bench: ## the measurements, against other ways to do the same
-	dev/install
-	bench/run
+bench: ## the measurements, against other ways to do the same; KAFKA=1 for the way through Kafka
+	dev/install $(if $(KAFKA),--kafka)
+	bench/$(if $(KAFKA),kafka,run)
 
-demo: ## the whole pipeline once, proved, with nothing left running
+demo: ## the whole pipeline once, proved, with nothing left running; KAFKA=1: through Debezium and Kafka
 	@dev/demo
 
 up: ## the servers for your own trials, KAFKA=1 for Kafka too; then: eval "$(dev/stack env)"
