@@ -5,45 +5,13 @@
 
 use super::json;
 use super::moment;
+use crate::decode::debezium::{ConnectType, Kind};
 use std::borrow::Cow;
 
 /// What Debezium writes where Postgres did not send an unchanged long value, unless the connector is told otherwise.
 const UNAVAILABLE: &str = "__debezium_unavailable_value";
 const UNAVAILABLE_BASE64: &str = "X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==";
 const UNAVAILABLE_HEX: &str = "5f5f646562657a69756d5f756e617661696c61626c655f76616c7565";
-
-/// A schema: its kind, the logical type on top of it, and those of its parts.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Schema {
-    kind: String,
-    name: String,
-    scale: Option<i64>,
-    fields: Vec<(String, Schema)>,
-    items: Option<Box<Schema>>,
-}
-
-impl Schema {
-    /// Reads the schema that stands in a message.
-    pub(super) fn parse(text: &str) -> Self {
-        let fields = json::member(text, "fields").map(json::elements).unwrap_or_default();
-        let scale = json::member(text, "parameters").and_then(|parameters| json::integer(parameters, "scale"));
-        Self {
-            kind: json::string(text, "type").unwrap_or_default(),
-            name: json::string(text, "name").unwrap_or_default(),
-            scale,
-            fields: fields
-                .into_iter()
-                .map(|field| (json::string(field, "field").unwrap_or_default(), Self::parse(field)))
-                .collect(),
-            items: json::present(text, "items").map(|items| Box::new(Self::parse(items))),
-        }
-    }
-
-    /// The schema of a field.
-    pub(super) fn field(&self, name: &str) -> Option<&Self> {
-        self.fields.iter().find(|(found, _)| found == name).map(|(_, schema)| schema)
-    }
-}
 
 /// Whether a value is the mark of an unchanged long value, in any of the forms that it takes by the column's type.
 pub(super) fn is_unavailable(value: &str) -> bool {
@@ -81,22 +49,34 @@ fn is_marked_map(text: &str) -> bool {
     matches!(json::members(text).as_slice(), [(name, value)] if name == UNAVAILABLE && json::unquoted(value) == UNAVAILABLE)
 }
 
-/// A value for people: strings without quotes, and by the schema dates, times and decimals as Postgres writes them.
-pub(super) fn shown(value: &str, schema: Option<&Schema>) -> String {
+/// A value as JSON and for people: strings without quotes, and by the type dates, times and decimals as Postgres writes them.
+pub(super) fn read(value: &str, of: Option<&ConnectType>) -> (String, String) {
     if value == "null" {
-        return "null".to_owned();
+        return ("null".to_owned(), "null".to_owned());
     }
-    schema.and_then(|schema| by_schema(value, schema)).unwrap_or_else(|| match value.as_bytes().first() {
+    if let Some(ConnectType { kind: Kind::Array(items), .. }) = of
+        && (items.name.is_some() || items.kind == Kind::Bytes)
+    {
+        let (json, shown): (Vec<String>, Vec<String>) =
+            json::elements(value).iter().map(|part| read(part, Some(items))).unzip();
+        return (format!("[{}]", json.join(",")), format!("[{}]", shown.join(",")));
+    }
+    if let Some(shown) = of.and_then(|of| by_schema(value, of)) {
+        // A decimal is a number there too.
+        return (if json::is_json(&shown) { shown.clone() } else { json::quoted(&shown) }, shown);
+    }
+    let shown = match value.as_bytes().first() {
         Some(b'"') => json::unquoted(value).into_owned(),
         Some(b'{' | b'[') => json::one_line(value),
         _ => value.to_owned(),
-    })
+    };
+    (value.to_owned(), shown)
 }
 
-fn by_schema(value: &str, schema: &Schema) -> Option<String> {
+fn by_schema(value: &str, schema: &ConnectType) -> Option<String> {
     let number = || value.parse::<i64>().ok();
     let micros_per = |unit: i64| number()?.checked_mul(unit);
-    match schema.name.as_str() {
+    match schema.logical() {
         "io.debezium.time.Date" | "org.apache.kafka.connect.data.Date" => {
             // Postgres' infinities come as the ends of an integer.
             number().filter(|days| days.abs() < i64::from(i32::MAX)).map(moment::date)
@@ -113,28 +93,23 @@ fn by_schema(value: &str, schema: &Schema) -> Option<String> {
         }
         "io.debezium.time.MicroTime" => number().map(|micros| moment::time_of_day(micros, 6)),
         "io.debezium.time.NanoTime" => number().map(|nanos| moment::time_of_day(nanos / 1000, 6)),
-        "org.apache.kafka.connect.data.Decimal" => decimal(&base64(&json::unquoted(value))?, schema.scale?),
+        "org.apache.kafka.connect.data.Decimal" => {
+            decimal(&base64(&json::unquoted(value))?, schema.parameters.get("scale")?.parse().ok()?)
+        }
         "io.debezium.data.VariableScaleDecimal" => {
             decimal(&base64(&json::string(value, "value")?)?, json::integer(value, "scale")?)
         }
-        "" if schema.kind == "bytes" => {
+        "" if schema.kind == Kind::Bytes => {
             let bytes = base64(&json::unquoted(value))?;
             Some(bytes.iter().fold("\\x".to_owned(), |text, byte| format!("{text}{byte:02x}")))
         }
-        _ => parts(value, schema),
+        _ => None,
     }
 }
 
 /// Whether a timestamp is none of Postgres' infinities, which come as the ends of an integer.
 fn is_finite(number: i64) -> bool {
     number > i64::MIN / 2 && number < i64::MAX / 2
-}
-
-/// The parts of an array, each as its schema has it.
-fn parts(value: &str, schema: &Schema) -> Option<String> {
-    let items = schema.items.as_deref().filter(|items| !items.name.is_empty() || items.kind == "bytes")?;
-    let parts: Vec<String> = json::elements(value).iter().map(|part| shown(part, Some(items))).collect();
-    Some(format!("[{}]", parts.join(",")))
 }
 
 /// Bytes of a base64 text, with or without its padding, in the usual alphabet or the one for URLs.
@@ -222,9 +197,17 @@ fn digits(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::debezium::ConnectSchema;
 
-    fn schema(text: &str) -> Schema {
-        Schema::parse(text)
+    fn shown(value: &str, of: Option<&ConnectType>) -> String {
+        read(value, of).1
+    }
+
+    /// The type of a field with this schema.
+    fn schema(text: &str) -> ConnectType {
+        let field = text.replacen('{', "{\"field\":\"x\",", 1);
+        let row = format!("{{\"type\":\"struct\",\"fields\":[{field}]}}");
+        ConnectSchema::parse(row.as_bytes()).unwrap().fields.remove(0).connect_type
     }
 
     #[test]
@@ -239,8 +222,9 @@ mod tests {
             ("\"AA==\"", "0.0000"),
             ("null", "null"),
         ] {
-            assert_eq!(shown(value, Some(&decimal)), text, "{value}");
+            assert_eq!(read(value, Some(&decimal)).1, text, "{value}");
         }
+        assert_eq!(read("\"BBo=\"", Some(&decimal)).0, "0.1050");
         let variable = schema(r#"{"type":"struct","name":"io.debezium.data.VariableScaleDecimal"}"#);
         assert_eq!(shown(r#"{"scale": 3, "value": "AeJA"}"#, Some(&variable)), "123.456");
         assert_eq!(shown(r#"{"scale": -2, "value": "AQ=="}"#, Some(&variable)), "100");
@@ -267,7 +251,10 @@ mod tests {
         assert_eq!(shown("\"3q2+7w==\"", Some(&of("bytes", ""))), "\\xdeadbeef");
         assert_eq!(shown("\"3q2+7w==\"", None), "3q2+7w==");
         let array = schema(r#"{"type":"array","items":{"type":"int32","name":"io.debezium.time.Date"}}"#);
-        assert_eq!(shown("[0, null]", Some(&array)), "[1970-01-01,null]");
+        assert_eq!(
+            read("[0, null]", Some(&array)),
+            ("[\"1970-01-01\",null]".to_owned(), "[1970-01-01,null]".to_owned())
+        );
     }
 
     #[test]

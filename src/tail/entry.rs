@@ -27,14 +27,10 @@ impl Record {
         Place { topic: self.topic.clone(), partition: self.partition, offset: self.offset }
     }
 
-    /// A header of a name.
-    pub(super) fn header(&self, name: &str) -> Option<&[u8]> {
-        self.headers.iter().find(|(found, _)| found == name).and_then(|(_, value)| value.as_deref())
-    }
-
     /// A header of a name, as text.
     pub(super) fn header_text(&self, name: &str) -> Option<&str> {
-        self.header(name).and_then(|value| std::str::from_utf8(value).ok())
+        let (_, value) = self.headers.iter().find(|(found, _)| found == name)?;
+        std::str::from_utf8(value.as_deref()?).ok()
     }
 }
 
@@ -139,6 +135,8 @@ pub enum Op {
     Delete,
     /// An emptied table.
     Truncate,
+    /// A row as it is now: ExtractNewRecordState was not told to say whether it is new.
+    Upsert,
 }
 
 impl Op {
@@ -150,6 +148,7 @@ impl Op {
             Self::Update => "u",
             Self::Delete => "d",
             Self::Truncate => "t",
+            Self::Upsert => "upsert",
         }
     }
 
@@ -173,6 +172,7 @@ impl Op {
             Self::Update => "UPDATE",
             Self::Delete => "DELETE",
             Self::Truncate => "TRUNCATE",
+            Self::Upsert => "UPSERT",
         }
     }
 }

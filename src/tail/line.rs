@@ -131,7 +131,7 @@ impl Pieces {
         if column.is_null() {
             return "null".to_owned();
         }
-        let written = written(&column.shown, column.json.starts_with('"'));
+        let written = written(&column.shown);
         if self.cut_values { cut(&written, VALUE_WIDTH) } else { written }
     }
 
@@ -170,7 +170,7 @@ fn describe(entry: &Entry, full: bool, pieces: &mut Pieces) {
             }
         }
         What::Message { prefix, content } => {
-            pieces.add(Paint::Bold, written(prefix, true));
+            pieces.add(Paint::Bold, written(prefix));
             pieces.add(Paint::Plain, pieces.value(content));
         }
         What::Plain(value) => pieces.add(Paint::Plain, plain(value, pieces.cut_values)),
@@ -240,6 +240,7 @@ fn word(entry: &Entry) -> (&'static str, Paint) {
                 Op::Update => Paint::Yellow,
                 Op::Delete => Paint::Red,
                 Op::Truncate => Paint::Magenta,
+                Op::Upsert => Paint::Green,
             },
         ),
         What::Tombstone => ("TOMBSTONE", Paint::Dim),
@@ -277,10 +278,10 @@ fn name(name: &str) -> String {
 }
 
 /// A value so that it can be told from its neighbours: texts with spaces in quotes, those that hold JSON as they are.
-fn written(text: &str, is_text: bool) -> String {
+fn written(text: &str) -> String {
     let escaped = escape(text);
     let is_composed = (text.starts_with('{') && text.ends_with('}')) || (text.starts_with('[') && text.ends_with(']'));
-    if !is_text || is_composed {
+    if is_composed {
         return escaped;
     }
     let is_odd = |c: char| c.is_whitespace() || matches!(c, '"' | '=' | ',' | '→' | '«');

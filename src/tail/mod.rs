@@ -11,7 +11,6 @@ mod document;
 mod entry;
 mod filter;
 mod follow;
-mod framing;
 mod json;
 mod kafka;
 mod lane;

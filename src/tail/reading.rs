@@ -4,11 +4,12 @@
 //! <https://debezium.io/documentation/reference/3.7/transformations/event-flattening.html>,
 //! <https://debezium.io/documentation/reference/3.7/integrations/cloudevents.html>.
 
-use super::connect::{self, Schema};
+use super::connect;
 use super::entry::{Change, Column, Entry, Op, Record, What};
-use super::framing::{Registered, framed};
 use super::json;
 use crate::change::Lsn;
+use crate::decode::debezium::avro::{SchemaId, framed};
+use crate::decode::debezium::{ConnectSchema, ConnectType};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,19 +19,22 @@ const HEARTBEAT: &str = "__debezium-heartbeat";
 /// Columns that ExtractNewRecordState adds, and what they are for; others that it was told to add stay columns.
 const ADDED: [&str; 6] = ["__op", "__deleted", "__table", "__schema", "__lsn", "__txId"];
 
-/// Decodes what a registry holds the schema of: the value as JSON, and what its logical types are.
+/// A value as JSON, and what its fields are.
+pub(super) type Decoded = (String, Option<Arc<ConnectSchema>>);
+
+/// Decodes what a registry holds the schema of.
 pub(super) trait Decode {
     /// The value of some bytes.
     ///
     /// # Errors
     /// Why not, for people.
-    fn decode(&mut self, registered: &Registered<'_>) -> Result<(String, Option<Arc<Schema>>), String>;
+    fn decode(&mut self, id: SchemaId, body: &[u8]) -> Result<Decoded, String>;
 }
 
 /// Reads records. It remembers the last schema of each topic, and which tables are seen to send their old rows.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
-    schemas: BTreeMap<(String, bool), (String, Arc<Schema>)>,
+    schemas: BTreeMap<(String, bool), (String, Arc<ConnectSchema>)>,
     sends_old_rows: BTreeSet<(String, String)>,
     sends_none: BTreeSet<(String, String)>,
 }
@@ -38,12 +42,13 @@ pub(super) struct Reading {
 /// A value that is being read: JSON, with the schema that came with it.
 struct Value<'a> {
     json: Cow<'a, str>,
-    schema: Option<Arc<Schema>>,
+    schema: Option<Arc<ConnectSchema>>,
 }
 
 impl Value<'_> {
-    fn field(&self, name: &str) -> Option<&Schema> {
-        self.schema.as_deref().and_then(|schema| schema.field(name))
+    /// The columns of an object whose fields the schema names.
+    fn columns(&self, object: &str) -> Vec<Column> {
+        columns(object, self.schema.as_deref())
     }
 }
 
@@ -63,6 +68,8 @@ impl Reading {
         match &record.value {
             None => removed(record, &mut entry),
             Some(bytes) => match self.value(record, bytes, false, decode)? {
+                // With a schema around it even a null has a value.
+                Some(value) if value.json == "null" => removed(record, &mut entry),
                 Some(value) => self.classify(record, &value, &mut entry),
                 None => entry.what = What::Plain(bytes_column(bytes)),
             },
@@ -79,8 +86,9 @@ impl Reading {
         decode: &mut dyn Decode,
     ) -> Result<Option<Value<'a>>, String> {
         let part = if is_key { "the key" } else { "the value" };
-        if let Some(registered) = framed(record, bytes, is_key) {
-            let (json, schema) = decode.decode(&registered).map_err(|why| format!("{part} is not readable: {why}"))?;
+        let headers = record.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_deref()?)));
+        if let Some((id, body)) = framed(bytes, headers, if is_key { "key" } else { "value" }) {
+            let (json, schema) = decode.decode(id, body).map_err(|why| format!("{part} is not readable: {why}"))?;
             return Ok(Some(Value { json: Cow::Owned(json), schema }));
         }
         let Ok(text) = std::str::from_utf8(bytes) else { return Ok(None) };
@@ -103,7 +111,7 @@ impl Reading {
     }
 
     /// A topic's schemas seldom change from one record to the next.
-    fn schema(&mut self, record: &Record, is_key: bool, text: &str) -> Option<Arc<Schema>> {
+    fn schema(&mut self, record: &Record, is_key: bool, text: &str) -> Option<Arc<ConnectSchema>> {
         if text == "null" {
             return None;
         }
@@ -113,7 +121,7 @@ impl Reading {
         {
             return Some(Arc::clone(schema));
         }
-        let schema = Arc::new(Schema::parse(text));
+        let schema = Arc::new(ConnectSchema::parse(text.as_bytes()).ok()?);
         self.schemas.insert(place, (text.to_owned(), Arc::clone(&schema)));
         Some(schema)
     }
@@ -138,7 +146,7 @@ impl Reading {
             && let Some(op) = Op::of(&op)
         {
             Origin::of_cloud_event(text).into_entry(entry);
-            let data = Value { json: Cow::Borrowed(data), schema: value.field("data").cloned().map(Arc::new) };
+            let data = Value { json: Cow::Borrowed(data), schema: None };
             let (before, after) = (row(&data, "before"), row(&data, "after"));
             let snapshot = snapshot(text, "iodebeziumsnapshot");
             entry.what = self.completed(record, entry, Change { op, snapshot, before, after, ..Change::default() });
@@ -146,10 +154,10 @@ impl Reading {
             entry.what = what;
         } else if is_heartbeat(record, text) {
             entry.what = What::Heartbeat;
-        } else if let Some(op) = flat_op(record, text) {
+        } else if let Some(op) = flat_op(record, text).or_else(|| bare_row(entry, text)) {
             flat(record, value, op, entry);
         } else {
-            let shown = connect::shown(text, value.schema.as_deref());
+            let (_, shown) = connect::read(text, None);
             entry.what = What::Plain(Column { json: text.to_owned(), shown, ..Column::default() });
         }
     }
@@ -168,7 +176,7 @@ impl Reading {
             Op::Delete => {
                 (self.sends_old_rows.contains(&table) || entry.key.is_empty()) && !self.sends_none.contains(&table)
             }
-            Op::Read | Op::Create | Op::Truncate => false,
+            Op::Read | Op::Create | Op::Truncate | Op::Upsert => false,
         };
         let other_key = match change.op {
             Op::Delete => record.header_text("__debezium.newkey"),
@@ -189,7 +197,8 @@ fn flat(record: &Record, value: &Value<'_>, op: Op, entry: &mut Entry) {
     entry.lsn = json::integer(text, "__lsn").or_else(|| json::integer(text, "__source_lsn")).map(lsn);
     entry.xid = json::integer(text, "__txId").or_else(|| json::integer(text, "__source_txId"));
     entry.committed = json::integer(text, "__source_ts_ms");
-    let row: Vec<Column> = columns(text, value.schema.as_deref())
+    let row: Vec<Column> = value
+        .columns(text)
         .into_iter()
         .filter(|column| !ADDED.contains(&column.name.as_str()) && !column.name.starts_with("__source_"))
         .collect();
@@ -247,29 +256,31 @@ fn snapshot(text: &str, name: &str) -> Option<String> {
 
 fn row(value: &Value<'_>, name: &str) -> Option<Vec<Column>> {
     let object = json::present(&value.json, name)?;
-    Some(columns(object, value.field(name)))
+    Some(value.columns(object))
 }
 
-fn columns(object: &str, schema: Option<&Schema>) -> Vec<Column> {
+fn columns(object: &str, schema: Option<&ConnectSchema>) -> Vec<Column> {
     json::members(object)
         .into_iter()
-        .map(|(name, value)| Column {
-            unchanged: connect::is_unavailable(value),
-            shown: connect::shown(value, schema.and_then(|schema| schema.field(&name))),
-            json: value.to_owned(),
-            name: name.into_owned(),
+        .map(|(name, value)| {
+            let (json, shown) = connect::read(value, type_of(schema, &name));
+            Column { unchanged: connect::is_unavailable(value), json, shown, name: name.into_owned() }
         })
         .collect()
 }
 
+fn type_of<'a>(schema: Option<&'a ConnectSchema>, name: &str) -> Option<&'a ConnectType> {
+    schema?.field(name).map(|field| &field.connect_type)
+}
+
 fn key_columns(value: &Value<'_>) -> Vec<Column> {
     if value.json.starts_with('{') {
-        return columns(&value.json, value.schema.as_deref());
+        return value.columns(&value.json);
     }
     if value.json == "null" {
         return Vec::new();
     }
-    let shown = connect::shown(&value.json, value.schema.as_deref());
+    let (_, shown) = connect::read(&value.json, None);
     vec![Column { json: value.json.clone().into_owned(), shown, ..Column::default() }]
 }
 
@@ -340,6 +351,12 @@ fn transaction(text: &str, entry: &mut Entry) -> Option<What> {
 fn is_heartbeat(record: &Record, text: &str) -> bool {
     let only_time = matches!(json::members(text).as_slice(), [(name, _)] if name == "ts_ms");
     only_time || record.topic.starts_with(HEARTBEAT)
+}
+
+/// A row that ExtractNewRecordState left without a word of its own: its key's columns stand in it, with the same values.
+fn bare_row(entry: &Entry, text: &str) -> Option<Op> {
+    let is_in_row = |column: &Column| !column.name.is_empty() && json::member(text, &column.name) == Some(&column.json);
+    (!entry.key.is_empty() && entry.key.iter().all(is_in_row)).then_some(Op::Upsert)
 }
 
 /// The operation of a record of ExtractNewRecordState, where what it adds shows that it is one.

@@ -1,7 +1,7 @@
 //! Lists of topics and groups, and what is not there.
 
 use super::Topics;
-use crate::support::Record;
+use crate::support::{Record, variable};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -53,6 +53,32 @@ fn what_is_not_there_or_makes_no_sense_is_refused() {
     assert_eq!(nowhere.status, Some(3), "{nowhere}");
     assert!(nowhere.stderr.contains("nothing says where Kafka is"), "{nowhere}");
     refused(&["orders", "--brokers", "127.0.0.1:1"], 5, "could not list the topics of 127.0.0.1:1");
+}
+
+/// Any property of librdkafka can be given: here a login and TLS.
+#[test]
+fn properties_lead_to_brokers_with_a_login() {
+    let topics = Topics::new("tail_login");
+    let topic = topics.kafka.topic("public.orders", 1);
+    topics.kafka.send([Record::new(&topic, "1", "{}")]);
+    let brokers = variable("PIPECTL_KAFKA_SASL_BROKERS");
+    let tail = |password: &str| {
+        let properties = [
+            "security.protocol=SASL_SSL".to_owned(),
+            "sasl.mechanism=SCRAM-SHA-256".to_owned(),
+            format!("sasl.username={}", variable("PIPECTL_KAFKA_USER")),
+            format!("sasl.password={password}"),
+            format!("ssl.ca.location={}", variable("PIPECTL_KAFKA_CA")),
+        ];
+        let mut arguments = vec![topic.as_str(), "--until-end", "--brokers", &brokers];
+        arguments.extend(properties.iter().flat_map(|property| ["-X", property]));
+        topics.invocation(&arguments).run()
+    };
+    let outcome = tail(&variable("PIPECTL_KAFKA_PASSWORD"));
+    assert_eq!((outcome.status, outcome.stdout.lines().count()), (Some(0), 1), "{outcome}");
+    let refused = tail("hunter2");
+    assert_eq!((refused.status, refused.stderr.contains("hunter2")), (Some(5), false), "{refused}");
+    assert!(refused.stderr.contains("check the login"), "{refused}");
 }
 
 #[test]

@@ -33,7 +33,14 @@ pub fn framed<'a>(
     // <https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop/index.html#wire-format>
     let (head, body) = message.split_first_chunk::<5>()?;
     let [0, id @ ..] = *head else { return None };
-    Some((SchemaId::Confluent(u32::from_be_bytes(id)), body))
+    let id = u32::from_be_bytes(id);
+    // Apicurio's own framing has eight bytes, of a global id, and no registry counts from zero.
+    if id == 0
+        && let Some((low, body)) = body.split_first_chunk::<4>()
+    {
+        return Some((SchemaId::Global(u64::from(u32::from_be_bytes(*low))), body));
+    }
+    Some((SchemaId::Confluent(id), body))
 }
 
 #[cfg(test)]
@@ -46,6 +53,8 @@ mod tests {
         assert_eq!(framed(&[0, 0, 0, 1, 2, 9], none, "value"), Some((SchemaId::Confluent(258), &[9][..])));
         assert_eq!(framed(b"{\"a\":1}", none, "value"), None);
         assert_eq!(framed(&[0, 0], none, "value"), None);
+        let eight = [0, 0, 0, 0, 0, 0, 0, 1, 2, 9];
+        assert_eq!(framed(&eight, none, "value"), Some((SchemaId::Global(258), &[9][..])));
         let id: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 57];
         let headers = [("apicurio.key.globalId", &[1][..]), ("apicurio.value.globalId", id)];
         assert_eq!(
