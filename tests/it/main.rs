@@ -33,6 +33,7 @@ mod sync_failpoints;
 mod sync_faults;
 mod sync_recovery;
 mod sync_refusals;
+mod sync_samples;
 mod sync_schema;
 mod sync_signals;
 mod sync_tables;

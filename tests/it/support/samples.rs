@@ -56,9 +56,9 @@ impl Sample {
         }
     }
 
-    /// The connector's `topic.prefix`.
+    /// The connector's `topic.prefix`, which had another name before Debezium 2.
     pub(crate) fn prefix(&self) -> &str {
-        &self.config["topic.prefix"]
+        self.config.get("topic.prefix").unwrap_or_else(|| &self.config["database.server.name"])
     }
 
     /// Puts the records into topics of a stage: the sample's prefix becomes the stage's, partitions and order stay. Says which topics.

@@ -62,11 +62,27 @@ pub(super) fn any<'a>(
                 return Ok(Put::Text);
             }
             let text = text.plain().ok_or(BAD)?;
+            if is_written_out(text, style) {
+                return Ok(Put::Borrowed(text));
+            }
             push_spelled(text, false, (style, out), work)?;
             Ok(Put::Text)
         }
         _ => Err(BAD),
     }
+}
+
+/// Whether a number is spelled as Postgres would: digits, the first one no zero unless it stands alone, and enough of them behind the point.
+fn is_written_out(text: &[u8], style: Style) -> bool {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let point = digits.iter().position(|byte| *byte == b'.');
+    let (whole, fraction) = digits.split_at_checked(point.unwrap_or(digits.len())).unwrap_or_default();
+    let fraction = fraction.get(1..).unwrap_or_default();
+    let all = |digits: &[u8]| digits.iter().all(u8::is_ascii_digit);
+    let negative_zero = || digits.len() < text.len() && digits.iter().all(|byte| matches!(byte, b'0' | b'.'));
+    let start = matches!(whole, [b'0'] | [b'1'..=b'9', ..]) && (point.is_none() || !fraction.is_empty());
+    let enough = i32::try_from(fraction.len()).is_ok_and(|len| len >= style.at_least);
+    !style.money && start && enough && all(whole) && all(fraction) && !negative_zero()
 }
 
 /// The names that the connector's modes have for what is no number.
@@ -287,8 +303,9 @@ mod tests {
 
     fn read(json: &str, money: bool, scale: Option<i16>) -> Result<String, Malformed> {
         let (mut out, mut work) = (Vec::new(), Work::default());
-        super::any(Cursor::new(json.as_bytes()).value()?, (money, scale), &mut out, &mut work)?;
-        Ok(String::from_utf8(out).unwrap())
+        let put = super::any(Cursor::new(json.as_bytes()).value()?, (money, scale), &mut out, &mut work)?;
+        let text = if let Put::Borrowed(text) = put { text.to_vec() } else { out };
+        Ok(String::from_utf8(text).unwrap())
     }
 
     fn of_scale(base64: &str, scale: i32, money: bool) -> String {
@@ -334,6 +351,10 @@ mod tests {
             (r#"{"scale":0,"value":"HWMp8cNcpL+rufVhAAAAAAA="}"#, "10000000000000000000000000000000000000000"),
             ("\"1.10\"", "1.10"),
             ("\"-0.00\"", "0.00"),
+            ("\"-10.50\"", "-10.50"),
+            ("\"007.5\"", "7.5"),
+            ("\".5\"", "0.5"),
+            ("\"0\"", "0"),
             ("\"NAN\"", "NaN"),
             ("\"POSITIVE_INFINITY\"", "Infinity"),
             ("\"-Infinity\"", "-Infinity"),
