@@ -89,6 +89,11 @@ fn status(shared: &Shared) -> Value {
             (name, value)
         })
         .collect();
+    let partitions: Vec<Value> = progress
+        .partitions()
+        .into_iter()
+        .map(|((topic, partition), at)| json!({"topic": topic, "partition": partition, "stored": at.stored, "end": at.end}))
+        .collect();
     json!({
         "version": 1,
         "pipeline": shared.pipeline,
@@ -107,6 +112,7 @@ fn status(shared: &Shared) -> Value {
         "lag_seconds": progress.lag_seconds(),
         "retries": number(&progress.retries),
         "dead_letters": number(&progress.dead_letters),
+        "partitions": partitions,
         "tables": tables,
     })
 }
@@ -159,6 +165,12 @@ fn registry(shared: &Shared) -> Registry {
             nulls.get_or_create(&labels).set(count as f64);
         }
     }
+    let lags = Family::<Labels, Gauge<f64, AtomicU64>>::default();
+    for ((topic, partition), at) in progress.partitions() {
+        let labels = vec![("topic".to_owned(), topic), ("partition".to_owned(), partition.to_string())];
+        lags.get_or_create(&labels).set((at.end - at.stored).max(0) as f64);
+    }
+    registry.register("pipectl_partition_lag_records", "Records of a partition that are not stored yet", lags);
     registry.register("pipectl_table_rows", "Rows stored of a table", rows);
     registry.register("pipectl_table_parked", "1 while a table is left behind", parked);
     registry.register("pipectl_policy_nulls", "Values stored as NULL because ClickHouse cannot hold them", nulls);

@@ -18,7 +18,7 @@ mod status;
 
 pub use remove::{Made, made, remove};
 pub use resync::{Resync, resync};
-pub use status::{PipelineStatus, status};
+pub use status::{PartitionStatus, PipelineStatus, TopicsStatus, status};
 
 use crate::change::{Lsn, TableName};
 use crate::config::{Settings, SyncSource};

@@ -71,9 +71,7 @@ pub async fn made(settings: &Settings) -> Result<Made> {
 }
 
 fn store(settings: &Settings) -> Result<StateStore> {
-    let postgres = settings.postgres.as_ref().ok_or_else(no_postgres)?;
-    let server = clickhouse::connect(&settings.clickhouse)?;
-    Ok(StateStore::new(server, &settings.clickhouse.database, &settings.pipeline, &postgres.slot))
+    Ok(StateStore::of_settings(settings, clickhouse::connect(&settings.clickhouse)?))
 }
 
 /// Removes it; the tables only where asked. The slot goes first, since it holds back the source's log.

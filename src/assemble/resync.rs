@@ -10,8 +10,8 @@ use super::lock::PipelineLock;
 use super::prepare::{drop_slot, numbered, slot_taken, table_record};
 use super::publication;
 use crate::change::{Lsn, Position, Version};
-use crate::checkpoint::{PipelineRecord, State, StateStore, TablePhase, TableRecord};
-use crate::config::Settings;
+use crate::checkpoint::{OffsetStore, PipelineRecord, State, StateStore, TablePhase, TableRecord};
+use crate::config::{Settings, SyncSource};
 use crate::error::{Error, Kind, Result};
 use crate::flow::CheckpointStore;
 use crate::server::clickhouse::{self, Server, quote_ident};
@@ -92,7 +92,7 @@ pub async fn resync(
     let postgres = settings.postgres.as_ref().ok_or_else(no_postgres)?;
     let server = clickhouse::connect(&settings.clickhouse)?;
     let lock = PipelineLock::take(postgres).await?;
-    let mut store = StateStore::new(server.clone(), &settings.clickhouse.database, &settings.pipeline, &postgres.slot);
+    let mut store = StateStore::of_settings(settings, server.clone());
     server.execute(&ddl::create_database(&settings.clickhouse), &[]).await?;
     store.create().await?;
     let state = store.load().await?;
@@ -100,6 +100,7 @@ pub async fn resync(
     let run = Run { settings, server: &server, lock: &lock, progress, stop };
     match which {
         Resync::Tables(_) => run.some(&plans, &state, &mut store).await?,
+        Resync::All if settings.sync.source == SyncSource::Kafka => run.all_of_topics(&plans, &mut store).await?,
         Resync::All => run.all(&plans, &state, &mut store).await?,
     }
     Ok(progress.copied_rows.load(std::sync::atomic::Ordering::Relaxed))
@@ -165,6 +166,22 @@ impl Run<'_> {
             store.save_table(plan.schema.relid, &record).await?;
         }
         Ok(())
+    }
+
+    /// All tables of a pipeline that reads topics, which it goes on with behind what they hold now. Their ends are taken first: every change that is
+    /// not in the copy comes behind them.
+    async fn all_of_topics(&self, plans: &[TablePlan], store: &mut StateStore) -> Result<()> {
+        let ends = super::kafka::topic_ends(self.settings).await?;
+        let identity = identify_logical(self.settings.postgres.as_ref().ok_or_else(no_postgres)?).await?;
+        let tell = |waiting: &[Waiting]| self.waiting(waiting);
+        let (version, slot) = later_snapshot(self.settings, self.lock, &self.patience(&tell)).await?;
+        self.copy_and_exchange(plans, version, &slot.snapshot).await?;
+        for plan in plans {
+            store.save_table(plan.schema.relid, &self.ready(plan)).await?;
+        }
+        let record = PipelineRecord::intended(identity.system_identifier, identity.timeline, false);
+        store.save_pipeline(&PipelineRecord { snapshot_done: true, ..record }).await?;
+        OffsetStore(store.clone()).save(&ends).await
     }
 
     /// All tables, under a new slot.

@@ -10,6 +10,7 @@ pub use offsets::OffsetStore;
 pub use record::{CheckpointRecord, OffsetRecord, PipelineRecord, RangeRecord, TablePhase, TableRecord};
 
 use crate::change::{Offsets, Position, Version};
+use crate::config::{Settings, SyncSource};
 use crate::error::{Error, Kind, Result};
 use crate::flow::CheckpointStore;
 use crate::server::clickhouse::Server;
@@ -81,6 +82,17 @@ impl StateStore {
             transport: Transport::Postgres,
             sequence: Arc::default(),
         }
+    }
+
+    /// The state of the settings' pipeline, by the transport that they name.
+    pub fn of_settings(settings: &Settings, server: Server) -> Self {
+        let own_name = format!("pipectl_{}", settings.pipeline);
+        let slot = settings.postgres.as_ref().map_or(own_name.as_str(), |postgres| postgres.slot.as_str());
+        let transport = match settings.sync.source {
+            SyncSource::Postgres => Transport::Postgres,
+            SyncSource::Kafka => Transport::Kafka,
+        };
+        Self::new(server, &settings.clickhouse.database, &settings.pipeline, slot).of(transport)
     }
 
     /// The state of another transport of the same pipeline.

@@ -137,6 +137,9 @@ pub struct TableRecord {
     /// The first commit that is missing while it is parked.
     #[serde(default)]
     pub since: Option<String>,
+    /// The version at which it was truncated last, where its topic has several partitions: older rows may still come.
+    #[serde(default)]
+    pub truncated: Option<String>,
     /// Rows of its last copy.
     #[serde(default)]
     pub copied_rows: u64,

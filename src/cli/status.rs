@@ -3,7 +3,7 @@
 use super::Context;
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
-use pipectl::assemble::{self, PipelineStatus};
+use pipectl::assemble::{self, PipelineStatus, TopicsStatus};
 use pipectl::checkpoint::TablePhase;
 use pipectl::config::Settings;
 use pipectl::error::Result;
@@ -87,12 +87,28 @@ fn document(status: &PipelineStatus) -> Value {
         "ready": status.ready(),
         "copied": status.copied,
         "slot": slot,
+        "topics": status.topics.as_ref().map(topics),
         "source_lsn": status.source_lsn.to_string(),
         "checkpoint_lsn": status.checkpoint.map(|lsn| lsn.to_string()),
         "lag_bytes": status.lag_bytes(),
         "dead_letters": status.dead_letters,
         "tables": tables,
     })
+}
+
+fn topics(topics: &TopicsStatus) -> Value {
+    let partitions: Vec<Value> = topics
+        .partitions
+        .iter()
+        .map(|at| json!({"topic": at.topic, "partition": at.partition, "stored": at.stored, "end": at.end}))
+        .collect();
+    json!({"group": topics.group, "state": topics.state, "lag_records": topics.lag(), "partitions": partitions})
+}
+
+fn topics_line(topics: &TopicsStatus) -> String {
+    let state = topics.state.as_deref().unwrap_or("unknown to Kafka");
+    let count = topics.partitions.len();
+    format!("topics      group {} ({state}), {count} partitions, {} records behind\n", topics.group, topics.lag())
 }
 
 fn text(status: &PipelineStatus) -> String {
@@ -110,8 +126,9 @@ fn text(status: &PipelineStatus) -> String {
         0 => String::new(),
         dead => format!("set aside   {dead} records, see `pipectl dead-letters list`\n"),
     };
+    let topics = status.topics.as_ref().map(topics_line).unwrap_or_default();
     let mut out = format!(
-        "pipeline    {}\nslot        {slot}\nsource      {}\ncheckpoint  {checkpoint}\nlag         {lag}\nfirst copy  {}\n{dead}\n",
+        "pipeline    {}\nslot        {slot}\nsource      {}\ncheckpoint  {checkpoint}\nlag         {lag}\nfirst copy  {}\n{topics}{dead}\n",
         status.pipeline,
         status.source_lsn,
         if status.copied { "complete" } else { "not complete" },

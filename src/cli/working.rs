@@ -159,9 +159,15 @@ impl<'a> View<'a> {
         let groups = number(&self.progress.groups);
         let seconds = self.steady.at.elapsed().as_secs_f64();
         let rate = |now: u64, then: u64| ((now - then) as f64 / seconds) as u64;
+        let partitions = self.progress.partitions();
+        let records: i64 = partitions.values().map(|at| (at.end - at.stored).max(0)).sum();
+        let lag = if partitions.is_empty() {
+            format!("{} bytes", self.progress.lag_bytes())
+        } else {
+            format!("{records} records")
+        };
         self.output.message(&format!(
-            "lag {} bytes, {:.1} s; {} rows/s, {}/s; {rows} rows, {} in {groups} batches, {} since the last line",
-            self.progress.lag_bytes(),
+            "lag {lag}, {:.1} s; {} rows/s, {}/s; {rows} rows, {} in {groups} batches, {} since the last line",
             self.progress.lag_seconds(),
             rate(rows, self.steady.rows),
             HumanBytes(rate(bytes, self.steady.bytes)),

@@ -1,7 +1,8 @@
 //! What the engine of records has to know of tables.
 
 use crate::batch::{Layout, RowMap};
-use crate::change::{Offsets, TableName};
+use crate::change::{Offsets, TableName, Version};
+use crate::decode::debezium::avro::{Schema, SchemaId};
 use crate::decode::debezium::{ConnectSchema, RecordShape};
 use crate::error::Result;
 use std::future::Future;
@@ -27,6 +28,8 @@ pub struct StoredRecords {
     pub map: Arc<RowMap>,
     /// How the fields are spelled.
     pub shape: Arc<RecordShape>,
+    /// Rows older than this were truncated away: also those that are read only later, of another partition.
+    pub truncated: Version,
 }
 
 /// What is to be done with a table's records.
@@ -59,6 +62,15 @@ pub trait RecordTables: Send {
 
     /// Up to where the destination is complete.
     fn stored(&mut self) -> impl Future<Output = Result<Offsets>> + Send;
+
+    /// The schema that Avro records were written with, from the registry.
+    fn schema(&mut self, id: SchemaId) -> impl Future<Output = Result<Schema>> + Send;
+
+    /// A table was truncated at a version: what is older is dead, whenever it is read.
+    fn truncated(&mut self, relation: u32, version: Version) -> impl Future<Output = Result<()>> + Send;
+
+    /// How many partitions a topic has.
+    fn partitions(&mut self, topic: &str) -> impl Future<Output = Result<usize>> + Send;
 
     /// Whether the destination's newest row of a key is what the topic's next record of that key was made to: not where changes of a key can overtake
     /// each other, or where older ones are compacted away.

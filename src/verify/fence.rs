@@ -6,9 +6,12 @@
 
 use super::{Event, Progress};
 use crate::change::Lsn;
-use crate::config::PostgresSettings;
+use crate::checkpoint::StateStore;
+use crate::config::{PostgresSettings, Settings};
 use crate::error::{Error, Kind, Result};
+use crate::server::kafka::{Cluster, client_config};
 use crate::server::postgres::{Connection, connect, server_error};
+use crate::source::kafka::{ends, subscription};
 use futures_util::future::try_join_all;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -132,6 +135,44 @@ pub(super) async fn pass(
             first = false;
         }
         progress(Event::Waiting { behind });
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Waits until everything that the connector had written when it confirmed the fence is stored: until the topics are stored up to the ends they have now. Not
+/// at all where no process reads them.
+///
+/// # Errors
+/// [`Kind::Finding`] where it takes longer than `wait`; what Kafka and ClickHouse refuse.
+pub(super) async fn pass_topics(settings: &Settings, state: &mut StateStore, wait: Duration) -> Result<bool> {
+    let deadline = Instant::now() + wait;
+    let kafka = settings.kafka.as_ref().ok_or_else(|| {
+        Error::new(Kind::Config, "no Kafka is configured").hint("add a section `kafka`, with `brokers`")
+    })?;
+    let group = format!("pipectl_{}", settings.pipeline);
+    let subscription = subscription(kafka, &settings.topic_prefix(), &settings.tables);
+    let config = client_config(kafka, &[]);
+    let (ends, read) = tokio::task::spawn_blocking(move || {
+        let cluster = Cluster::new(&config)?;
+        let read = cluster.groups(Some(&group))?.iter().any(|(_, state)| !matches!(state.as_str(), "Empty" | "Dead"));
+        Ok::<_, Error>((ends(&cluster, &subscription)?, read))
+    })
+    .await
+    .map_err(|error| Error::new(Kind::Unexpected, "a task ended early").because(error))??;
+    loop {
+        let stored = state.load().await?.offsets;
+        let behind: i64 =
+            ends.iter().map(|(place, end)| (end - stored.0.get(place).map_or(0, |at| at.next)).max(0)).sum();
+        if behind == 0 {
+            return Ok(true);
+        }
+        if !read {
+            return Ok(false);
+        }
+        if Instant::now() >= deadline {
+            return Err(Error::new(Kind::Finding, format!("ClickHouse is behind by {behind} records of the topics"))
+                .hint("let `pipectl sync` catch up, or wait longer with `--wait`"));
+        }
         tokio::time::sleep(POLL).await;
     }
 }

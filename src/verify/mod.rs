@@ -107,7 +107,7 @@ pub async fn verify(
     let server = clickhouse::connect(&settings.clickhouse)?;
     let calendar = prepare::calendar(&server).await?;
     let stored = clickhouse::database(&server, &settings.clickhouse.database).await?;
-    let state = StateStore::new(server.clone(), &settings.clickhouse.database, &settings.pipeline, &postgres.slot);
+    let state = StateStore::of_settings(settings, server.clone());
     let control = postgres::connect(postgres).await?;
     let snapshot = Snapshot::take(postgres, settings.sync.snapshot_parallel).await?;
     let fence = snapshot.fence.to_string();

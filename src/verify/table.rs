@@ -11,7 +11,7 @@ use super::report::TableReport;
 use super::{Event, Options, Progress, clickhouse_text::ClickHouseText, details, hex, sample_bound};
 use crate::change::Lsn;
 use crate::checkpoint::{StateStore, TablePhase};
-use crate::config::Settings;
+use crate::config::{Settings, SyncSource};
 use crate::error::Result;
 use crate::server::clickhouse::{Server, StoredDatabase};
 use crate::server::postgres::{Connection, quote_table};
@@ -71,7 +71,13 @@ impl Comparison<'_> {
             return Ok(standing);
         }
         let fence = self.snapshot.fence;
-        let standing = fence::pass(&self.control, self.slot, fence, self.options.wait, self.progress).await?;
+        let mut standing = fence::pass(&self.control, self.slot, fence, self.options.wait, self.progress).await?;
+        if self.settings.sync.source == SyncSource::Kafka
+            && standing == Standing::Passed
+            && !fence::pass_topics(self.settings, &mut self.state, self.options.wait).await?
+        {
+            standing = Standing::Idle { behind: 1 };
+        }
         self.standing = Some(standing);
         if let Standing::Idle { behind: behind @ 1.. } = standing {
             self.behind = self.behind.max(Some(behind));

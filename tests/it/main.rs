@@ -24,6 +24,7 @@ mod docs;
 mod doctor;
 mod kafka_faults;
 mod kafka_stack;
+mod kafka_sync;
 mod layers;
 mod seed;
 mod support;

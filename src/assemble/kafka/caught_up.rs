@@ -6,9 +6,9 @@ use crate::change::Lsn;
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::server::kafka::Cluster;
+use crate::source::kafka::ends;
 use crate::source::postgres::slot_state;
 use crate::sync::{Ends, Progress};
-use regex::Regex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -84,23 +84,4 @@ async fn log_end(lock: &PipelineLock) -> Result<Lsn> {
         Ok(lsn) => Ok(lsn),
         Err(_) => lock.flushed().await,
     }
-}
-
-/// The end offsets of all topics that are subscribed to and hold anything.
-pub(super) fn ends(cluster: &Cluster, subscription: &[String]) -> Result<Ends> {
-    let patterns: Vec<Regex> = subscription.iter().filter_map(|text| Regex::new(text).ok()).collect();
-    let mut ends = Ends::new();
-    for topic in cluster.topics()? {
-        if !patterns.iter().any(|pattern| pattern.is_match(&topic.name)) {
-            continue;
-        }
-        let name: Arc<str> = topic.name.as_str().into();
-        for partition in topic.partitions {
-            let (low, high) = cluster.watermarks(&name, partition)?;
-            if high > low {
-                ends.insert((Arc::clone(&name), partition), high);
-            }
-        }
-    }
-    Ok(ends)
 }

@@ -7,13 +7,15 @@ mod refetch;
 mod tables;
 
 use super::{SyncOptions, heartbeats};
+use crate::change::{Offsets, Reached};
 use crate::config::{KafkaSettings, Settings};
 use crate::dead_letters::Places;
 use crate::error::{Error, Kind, Result};
 use crate::flow::RecordSource;
 use crate::server::clickhouse;
+use crate::server::kafka::{Cluster, client_config};
 use crate::sink::clickhouse::ClickHouseSink;
-use crate::source::kafka::{GroupOptions, KafkaSource};
+use crate::source::kafka::{GroupOptions, KafkaSource, ends, subscription};
 use crate::sync::{Ended, Progress, RecordOptions, Records, Writer, retrying};
 use prepare::{Preparation, Prepared};
 use refetch::MaybePostgres;
@@ -37,6 +39,23 @@ pub(super) fn kafka(settings: &Settings) -> Result<&KafkaSettings> {
         Error::new(Kind::Config, "no Kafka is configured")
             .hint("add a section `kafka` with `brokers` and `topic_prefix` to the configuration; or read from Postgres directly: --source postgres")
     })
+}
+
+/// What asks the brokers about a pipeline, and what the pipeline subscribes to.
+pub(super) fn cluster(settings: &Settings) -> Result<(Cluster, Vec<String>)> {
+    let kafka = kafka(settings)?;
+    let cluster = Cluster::new(&client_config(kafka, &[("group.id", group(settings).as_str())]))?;
+    Ok((cluster, subscription(kafka, &settings.topic_prefix(), &settings.tables)))
+}
+
+/// The ends of all topics of a pipeline, as where to read on from.
+pub(super) async fn topic_ends(settings: &Settings) -> Result<Offsets> {
+    let (cluster, subscription) = cluster(settings)?;
+    let ends = tokio::task::spawn_blocking(move || ends(&cluster, &subscription))
+        .await
+        .map_err(|error| Error::new(Kind::Unexpected, "a task ended early").because(error))??;
+    let reached = |(place, next)| (place, Reached { next, ..Reached::default() });
+    Ok(Offsets(ends.into_iter().map(reached).collect()))
 }
 
 /// Runs a pipeline on topics until the wanted end, the stop, or a lasting failure.

@@ -4,7 +4,7 @@ use super::super::SyncOptions;
 use super::super::lock::PipelineLock;
 use super::super::prepare::{park_refused, park_renamed, table_record};
 use super::super::renamed::follow;
-use super::{forms, group, kafka};
+use super::{cluster, forms, kafka};
 use crate::batch::Ranges;
 use crate::change::Lsn;
 use crate::checkpoint::{PipelineRecord, State, StateStore, TablePhase, Transport};
@@ -12,13 +12,12 @@ use crate::config::Settings;
 use crate::decode::debezium::Forms;
 use crate::error::{Error, Kind, Result};
 use crate::server::clickhouse::Server;
-use crate::server::kafka::{Cluster, client_config};
+use crate::server::kafka::Cluster;
 use crate::sink::clickhouse::TablePlan;
-use crate::source::kafka::subscription;
+use crate::source::kafka::subscribed;
 use crate::source::postgres::identify;
 use crate::sync::Progress;
 use crate::tables::{apply, gather, plan};
-use regex::Regex;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -47,24 +46,16 @@ pub(super) struct Preparation<'a> {
     pub(super) progress: &'a Arc<Progress>,
 }
 
-/// The state of a pipeline that reads topics.
-pub(in crate::assemble) fn store(settings: &Settings, server: &Server) -> StateStore {
-    let own_name = format!("pipectl_{}", settings.pipeline);
-    let slot = settings.postgres.as_ref().map_or(own_name.as_str(), |postgres| postgres.slot.as_str());
-    StateStore::new(server.clone(), &settings.clickhouse.database, &settings.pipeline, slot).of(Transport::Kafka)
-}
-
 impl Preparation<'_> {
     pub(super) async fn run(&self) -> Result<Prepared> {
-        let kafka = kafka(self.settings)?;
         let lock = match &self.settings.postgres {
             Some(postgres) => Some(Arc::new(PipelineLock::share(postgres).await?)),
             None => None,
         };
-        let cluster = Arc::new(Cluster::new(&client_config(kafka, &[("group.id", group(self.settings).as_str())]))?);
-        let subscription = subscription(kafka, &self.settings.topic_prefix(), &self.settings.tables);
+        let (cluster, subscription) = cluster(self.settings)?;
+        let cluster = Arc::new(cluster);
         self.first_topic(&cluster, &subscription).await?;
-        let mut store = store(self.settings, self.server);
+        let mut store = StateStore::of_settings(self.settings, self.server.clone()).of(Transport::Kafka);
         let (plans, ranges) = self.make_tables(lock.as_deref(), &mut store).await?;
         store.create().await?;
         if lock.is_some() {
@@ -88,7 +79,6 @@ impl Preparation<'_> {
 
     /// Waits until there is a topic to read: the topics of a new connector appear with their first records.
     async fn first_topic(&self, cluster: &Arc<Cluster>, subscription: &[String]) -> Result<()> {
-        let patterns: Vec<Regex> = subscription.iter().filter_map(|text| Regex::new(text).ok()).collect();
         let prefix = self.settings.topic_prefix();
         let (deadline, mut told) = (Instant::now() + FIRST_TOPIC, false);
         loop {
@@ -98,10 +88,7 @@ impl Preparation<'_> {
                 .map_err(|error| Error::new(Kind::Unexpected, "a task ended early").because(error))??;
             // A heartbeat tells that the connector is there, even where no table has a row yet.
             let heartbeat = |name: &str| name.starts_with("__debezium-heartbeat") && name.ends_with(&prefix);
-            let found = topics
-                .iter()
-                .any(|topic| patterns.iter().any(|pattern| pattern.is_match(&topic.name)) || heartbeat(&topic.name));
-            if found {
+            if subscribed(&topics, subscription).next().is_some() || topics.iter().any(|topic| heartbeat(&topic.name)) {
                 return Ok(());
             }
             if Instant::now() >= deadline {

@@ -5,15 +5,17 @@ use super::super::live::{Fit, LiveTables};
 use super::kafka;
 use super::prepare::Prepared;
 use crate::batch::{Layout, RowMap, needs_text};
-use crate::change::{Offsets, ReplicaIdentity, TableName, TableSchema};
+use crate::change::{Offsets, ReplicaIdentity, TableName, TableSchema, Version};
 use crate::checkpoint::{TablePhase, TableRecord};
 use crate::config::Settings;
+use crate::decode::debezium::avro::{Schema, SchemaId};
 use crate::decode::debezium::{Form, Forms, RecordShape, ShapeField, column, form};
 use crate::error::{Error, Kind, Result};
 use crate::flow::{AdoptedRecords, RecordFields, RecordTables, StoredRecords};
 use crate::server::clickhouse::Server;
 use crate::server::kafka::{Cluster, client_config, is_compacted};
 use crate::server::postgres::table_of_name;
+use crate::server::registry::{self, Registry};
 use crate::sink::clickhouse::left_out;
 use crate::sync::Progress;
 use rdkafka::ClientConfig;
@@ -26,6 +28,7 @@ pub(super) struct RecordCatalog {
     live: LiveTables,
     forms: Forms,
     options: SyncOptions,
+    registry: Option<Registry>,
     cluster: Arc<Cluster>,
     client: ClientConfig,
     in_order: HashMap<String, bool>,
@@ -46,6 +49,7 @@ impl RecordCatalog {
             live: LiveTables::new(settings, server, state, (progress, stop)),
             forms: prepared.forms.clone(),
             options: options.clone(),
+            registry: Registry::new(kafka(settings)?)?,
             cluster: Arc::clone(&prepared.cluster),
             client: client_config(kafka(settings)?, &[]),
             in_order: HashMap::new(),
@@ -78,7 +82,10 @@ impl RecordCatalog {
         let shape = shape(&schema, &layout, fields, &self.forms)?;
         let map = RowMap::by_name(&layout, fields.names.iter().map(String::as_str));
         self.schemas.insert(name.clone(), schema);
-        Ok(AdoptedRecords::Stored(StoredRecords { layout, map: Arc::new(map), shape: Arc::new(shape) }))
+        let truncated =
+            self.live.state.tables.get(&relation).and_then(|record| record.truncated.as_deref()?.parse().ok());
+        let truncated = Version(truncated.unwrap_or(0));
+        Ok(AdoptedRecords::Stored(StoredRecords { layout, map: Arc::new(map), shape: Arc::new(shape), truncated }))
     }
 
     async fn note_table(&mut self, schema: &TableSchema, target: String) -> Result<()> {
@@ -207,16 +214,47 @@ impl RecordTables for RecordCatalog {
         Ok(self.live.store.load().await?.offsets)
     }
 
-    async fn in_order(&mut self, topic: &str) -> Result<bool> {
-        if let Some(known) = self.in_order.get(topic) {
-            return Ok(*known);
+    async fn schema(&mut self, id: SchemaId) -> Result<Schema> {
+        let registry = self.registry.as_ref().ok_or_else(|| {
+            Error::new(Kind::Config, "the records are Avro, and nothing says where the schema registry is")
+                .hint("set `kafka.schema_registry_url`, or the variable SCHEMA_REGISTRY_URL")
+        })?;
+        let asked = match id {
+            SchemaId::Confluent(id) => registry::SchemaId::Confluent(id),
+            SchemaId::Global(id) => registry::SchemaId::GlobalId(id as i64),
+            SchemaId::Content(id) => registry::SchemaId::ContentId(id as i64),
+        };
+        let found = registry.schema(asked).await?;
+        if found.kind != registry::SchemaKind::Avro || !found.references.is_empty() {
+            return Err(Error::new(Kind::Source, format!("{asked} is no Avro schema that stands for itself"))
+                .hint("JSON without a schema registry, or Avro, is what sync reads"));
         }
+        Schema::parse(found.text.as_bytes())
+            .map_err(|malformed| Error::new(Kind::Source, format!("could not read {asked}")).because(malformed))
+    }
+
+    async fn truncated(&mut self, relation: u32, version: Version) -> Result<()> {
+        let Some(record) = self.live.state.tables.get_mut(&relation) else { return Ok(()) };
+        record.truncated = Some(version.0.to_string());
+        let record = record.clone();
+        self.live.store.load().await?;
+        self.live.store.save_table(relation, &record).await
+    }
+
+    async fn partitions(&mut self, topic: &str) -> Result<usize> {
         let (cluster, asked) = (Arc::clone(&self.cluster), topic.to_owned());
         let partitions = tokio::task::spawn_blocking(move || cluster.partitions(&asked))
             .await
             .map_err(|error| Error::new(Kind::Unexpected, "a task ended early").because(error))??;
+        Ok(partitions.len())
+    }
+
+    async fn in_order(&mut self, topic: &str) -> Result<bool> {
+        if let Some(known) = self.in_order.get(topic) {
+            return Ok(*known);
+        }
         // With one partition alone nobody has to know how keys were spread over them before.
-        let in_order = partitions.len() == 1 && !is_compacted(&self.client, topic).await;
+        let in_order = self.partitions(topic).await? == 1 && !is_compacted(&self.client, topic).await;
         self.in_order.insert(topic.to_owned(), in_order);
         Ok(in_order)
     }

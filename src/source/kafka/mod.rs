@@ -6,7 +6,7 @@ mod poller;
 mod start;
 mod subscription;
 
-pub use subscription::subscription;
+pub use subscription::{ends, subscribed, subscription};
 
 use crate::change::{Offsets, Reached};
 use crate::config::KafkaSettings;

@@ -26,7 +26,8 @@ pub(super) struct Known {
 pub(super) fn offset(assigned: &Assigned, known: Known, force: bool) -> Result<i64, Error> {
     let Known { stored, committed, low, high } = known;
     let wanted = match (stored, committed) {
-        (Some(stored), Some(committed)) => stored.min(committed),
+        // Rewound behind what is there: what is gone is stored already.
+        (Some(stored), Some(committed)) => stored.min(committed.max(low)),
         (Some(stored), None) => stored,
         // The destination knows nothing of what was committed: it is another one, or was emptied.
         (None, _) => 0,
@@ -70,6 +71,7 @@ mod tests {
         assert_eq!(begins(None, Some(9), (0, 10)), Ok(0));
         assert_eq!(begins(None, None, (0, 10)), Ok(0));
         assert_eq!(begins(Some(10), Some(10), (10, 10)), Ok(10));
+        assert_eq!(begins(Some(9), Some(0), (3, 10)), Ok(3));
     }
 
     #[test]

@@ -1,7 +1,12 @@
 //! Which topics a pipeline reads.
 
 use crate::config::{KafkaSettings, TableRule};
+use crate::error::Result;
+use crate::server::kafka::{Cluster, Topic};
+use regex::Regex;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// What to subscribe to: the topics that Debezium's connector names after the configuration's tables, and those that the configuration names
 /// itself. Regular expressions begin with `^`, as librdkafka has it; a topic that appears later is joined when it matches.
@@ -21,6 +26,30 @@ pub fn subscription(settings: &KafkaSettings, topic_prefix: &str, tables: &[Tabl
     found.sort();
     found.dedup();
     found
+}
+
+/// The topics among all that are subscribed to.
+pub fn subscribed<'a>(topics: &'a [Topic], subscription: &[String]) -> impl Iterator<Item = &'a Topic> {
+    let patterns: Vec<Regex> = subscription.iter().filter_map(|text| Regex::new(text).ok()).collect();
+    topics.iter().filter(move |topic| patterns.iter().any(|pattern| pattern.is_match(&topic.name)))
+}
+
+/// The end offsets of all partitions that are subscribed to and hold anything. Blocks.
+///
+/// # Errors
+/// As [`crate::server::kafka::kafka_error`] sorts them.
+pub fn ends(cluster: &Cluster, subscription: &[String]) -> Result<BTreeMap<(Arc<str>, i32), i64>> {
+    let mut ends = BTreeMap::new();
+    for topic in subscribed(&cluster.topics()?, subscription) {
+        let name: Arc<str> = topic.name.as_str().into();
+        for partition in &topic.partitions {
+            let (low, high) = cluster.watermarks(&name, *partition)?;
+            if high > low {
+                ends.insert((Arc::clone(&name), *partition), high);
+            }
+        }
+    }
+    Ok(ends)
 }
 
 /// The regular expression (POSIX, extended) of a pattern with `*` and `?`; of a table's name as Debezium spells it in a topic's.

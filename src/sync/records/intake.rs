@@ -1,5 +1,6 @@
 //! Takes records in: each row goes straight from its record into the column buffers of its table's open batch.
 
+use super::avro::{Known, Schemas};
 use super::partition::Partition;
 use super::store::{Change, Readers, Taken, adopt};
 use super::table::{Standing, Table, TableSet};
@@ -7,8 +8,9 @@ use super::{Refused, Step};
 use crate::batch::TableBatch;
 use crate::change::{Lsn, Offsets, TableName, Version};
 use crate::decode::debezium::{Envelope, Op, Parsed, record_known};
-use crate::flow::{AdoptedRecords, Assigned, Chunk, DeadLetter, Gap, Group, Record, Truncation};
+use crate::flow::{AdoptedRecords, Assigned, Chunk, DeadLetter, Gap, Group, PartitionLag, Record, Truncation};
 use bytes::Bytes;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// The open batches.
@@ -22,6 +24,9 @@ pub(super) struct RecordIntake {
     truncations: Vec<Truncation>,
     dead: Vec<DeadLetter>,
     readers: Readers,
+    pub(super) schemas: Schemas,
+    /// A record of Avro, as JSON.
+    json: Vec<u8>,
     /// High halves of versions are at least this: the position at which the pipeline changed over to records.
     switched_at: Lsn,
     pub(super) since: Option<Instant>,
@@ -58,14 +63,14 @@ impl RecordIntake {
     }
 
     /// Takes assignments in; with them, up to where they are stored.
-    pub(super) fn assign(&mut self, assigned: &Assigned, stored: &Offsets, in_order: bool) {
+    pub(super) fn assign(&mut self, assigned: &Assigned, stored: &Offsets, order: (bool, bool)) {
         let reached = stored.get(&assigned.topic, assigned.partition);
         let index = assigned.id as usize;
         if self.partitions.len() <= index {
             self.partitions.resize_with(index + 1, || None);
         }
         if let Some(place) = self.partitions.get_mut(index) {
-            *place = Some(Box::new(Partition::new(assigned, reached, in_order)));
+            *place = Some(Box::new(Partition::new(assigned, reached, order)));
         }
     }
 
@@ -80,6 +85,16 @@ impl RecordIntake {
 
     pub(super) fn partitions(&self) -> impl Iterator<Item = &Partition> {
         self.partitions.iter().filter_map(Option::as_deref)
+    }
+
+    /// Everything before the ends of these partitions was handed out and taken in.
+    pub(super) fn drained(&mut self, lags: &[PartitionLag]) {
+        for partition in self.partitions.iter_mut().filter_map(Option::as_deref_mut) {
+            let lag = lags.iter().find(|lag| lag.topic == partition.topic && lag.partition == partition.number);
+            if let Some(lag) = lag.filter(|lag| lag.drained) {
+                self.moved |= partition.drained_to(lag.end);
+            }
+        }
     }
 
     /// Everything taken in so far; the intake begins anew.
@@ -106,6 +121,24 @@ impl RecordIntake {
         if let (Some(shape), Some(text)) = (shape, text) {
             table.by_schema.insert(text, shape);
         }
+    }
+
+    /// What is older than a version is dead in a table from here on. The table's id.
+    pub(super) fn truncate(&mut self, table: usize, version: Version) -> Option<u32> {
+        let table = self.tables.list.get_mut(table)?;
+        table.truncated = table.truncated.max(version);
+        Some(table.relation)
+    }
+
+    /// How many partitions of a topic are read here.
+    pub(super) fn assigned_of(&self, topic: &str) -> usize {
+        self.partitions().filter(|partition| &*partition.topic == topic).count()
+    }
+
+    /// The topic that a record was read from.
+    pub(super) fn topic_of(&self, record: &Record) -> Option<Arc<str>> {
+        let partition = self.partitions.get(record.id as usize)?.as_deref()?;
+        Some(Arc::clone(&partition.topic))
     }
 
     /// The table is looked up anew at its next record.
@@ -139,7 +172,10 @@ impl RecordIntake {
         partition.begin(record.offset);
         let outcome = match chunk.value(record) {
             None => Ok(()),
-            Some(value) => self.read(&mut partition, value, (chunk, record), again),
+            Some(value) if value.first() == Some(&b'{') => {
+                self.read(&mut partition, (value, None), (chunk, record), again)
+            }
+            Some(value) => self.read_avro(&mut partition, value, (chunk, record), again),
         };
         let step = match outcome {
             Ok(()) => Step::Done,
@@ -186,10 +222,27 @@ impl RecordIntake {
         }
     }
 
-    fn read(
+    fn read_avro(
         &mut self,
         partition: &mut Partition,
         value: &[u8],
+        place: (&Chunk, &Record),
+        again: bool,
+    ) -> Result<(), Refused> {
+        let mut json = std::mem::take(&mut self.json);
+        let outcome = match self.schemas.written_out(value, place, &mut json) {
+            Ok(Some(known)) => self.read(partition, (&json, Some(&known)), place, again),
+            Ok(None) => self.read(partition, (value, None), place, again),
+            Err(refused) => Err(refused),
+        };
+        self.json = json;
+        outcome
+    }
+
+    fn read(
+        &mut self,
+        partition: &mut Partition,
+        (value, avro): (&[u8], Option<&Known>),
         place: (&Chunk, &Record),
         again: bool,
     ) -> Result<(), Refused> {
@@ -212,10 +265,10 @@ impl RecordIntake {
         self.committed_at = self.committed_at.max(envelope.source.ts_us.unwrap_or(0));
         let Some(table) = self.tables.list.get_mut(index) else { return Ok(()) };
         match table.standing {
-            Standing::New => return Err(adopt(index, &envelope, place)?.into()),
+            Standing::New => return Err(adopt(index, &envelope, avro, place)?.into()),
             Standing::Stored => {
                 let version = version(&envelope, partition, self.switched_at)?;
-                let change = Change { index, envelope: &envelope, place, version, again };
+                let change = Change { index, envelope: &envelope, avro, place, version, again };
                 let taken = change.store(table, partition, &mut self.readers)?;
                 let rows = table.batch.as_ref().map_or(0, TableBatch::rows);
                 self.took(taken, rows);

@@ -33,6 +33,9 @@ impl<T: RecordTables> Records<T> {
         let lags = source.lags();
         let nothing_waits = self.intake.is_empty() && self.in_flight == 0 && self.pending.is_none();
         let drained = !lags.is_empty() && lags.iter().all(|lag| lag.drained);
+        if nothing_waits {
+            self.intake.drained(&lags);
+        }
         if nothing_waits && drained {
             self.progress.caught_up.store(true, Ordering::Relaxed);
             self.progress.sign_of_life();

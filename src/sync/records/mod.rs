@@ -1,5 +1,6 @@
 //! The engine for records of topics: take in → seal when due → store → commit the offsets.
 
+mod avro;
 mod intake;
 mod look_around;
 mod partition;
@@ -12,6 +13,7 @@ use super::Progress;
 use super::stream::{Ended, sleep_until};
 use super::writer::{Order, Stored, Writer, retrying, writer_gone};
 use crate::change::{Lsn, Offsets, Version};
+use crate::decode::debezium::avro::SchemaId;
 use crate::error::{Error, Kind, Result};
 use crate::flow::{
     self, Chunk, DeadLetters, GroupEvent, RecordEvent, RecordFields, RecordSource, RecordTables, Refetch, Sink,
@@ -60,8 +62,12 @@ enum Step {
     Again,
     /// To look a table up whose rows have these fields, and to take the record in again.
     Adopt { table: usize, fields: RecordFields, text: Option<Box<[u8]>> },
+    /// To fetch the schema that the record was written with, and to take it in again.
+    Schema(SchemaId),
     /// To let a column bear NULL, and to take the record in again.
     Relax { table: usize, column: String },
+    /// To note durably that a table was truncated, since older rows may come of other partitions; and to take the record in again.
+    Truncate { table: usize, version: Version },
     /// To leave all tables behind: the records before this one are of another life of the connector.
     ParkAll { reason: String, since: Version },
     /// To end: the records are rows without their envelopes.
@@ -231,9 +237,12 @@ impl<T: RecordTables> Records<T> {
         for one in assigned {
             let (progress, stop) = (Arc::clone(&self.progress), self.stop.clone());
             let tables = tokio::sync::Mutex::new(&mut self.tables);
-            let in_order =
-                retrying(&progress, &stop, || async { tables.lock().await.in_order(&one.topic).await }).await?;
-            self.intake.assign(one, &stored, in_order);
+            let asked = retrying(&progress, &stop, || async {
+                let mut tables = tables.lock().await;
+                Ok((tables.partitions(&one.topic).await? == 1, tables.in_order(&one.topic).await?))
+            });
+            let order = asked.await?;
+            self.intake.assign(one, &stored, order);
         }
         source.start(assigned, &stored);
         self.confirmed.0.extend(stored.0);

@@ -12,6 +12,8 @@ pub(super) struct Partition {
     pub(super) number: i32,
     /// Whether the destination's newest row of a key is what its next record here was made to.
     pub(super) in_order: bool,
+    /// Whether the topic has no other partition.
+    pub(super) alone: bool,
     /// The table of the last record.
     pub(super) table: Option<usize>,
     /// The schema's text of the last record that carried one.
@@ -19,61 +21,75 @@ pub(super) struct Partition {
     /// What that schema is: the table's index, how often its shapes had changed, and the shape's index.
     pub(super) known_shape: Option<(usize, u64, usize)>,
     stored: Option<Reached>,
-    reached: Reached,
-    begun: bool,
+    /// Offset of the record that comes next; none before the first.
+    next: Option<i64>,
+    /// The highest LSN that was streamed.
+    lsn: Lsn,
     moved: bool,
 }
 
 impl Partition {
-    pub(super) fn new(assigned: &Assigned, stored: Option<Reached>, in_order: bool) -> Self {
+    pub(super) fn new(assigned: &Assigned, stored: Option<Reached>, (alone, in_order): (bool, bool)) -> Self {
         Self {
             topic: Arc::clone(&assigned.topic),
             number: assigned.partition,
             in_order,
+            alone,
             table: None,
             known: Vec::new(),
             known_shape: None,
             stored,
-            reached: stored.unwrap_or_default(),
-            begun: false,
+            next: None,
+            lsn: stored.map(|stored| stored.lsn).unwrap_or_default(),
             moved: false,
         }
     }
 
     /// A record comes. Behind a rewind nothing counts as streamed: what comes was there before.
     pub(super) fn begin(&mut self, offset: i64) {
-        if !self.begun {
-            self.begun = true;
+        if self.next.is_none() {
+            self.next = Some(offset);
             if self.stored.is_none_or(|stored| offset < stored.next) {
-                self.reached.lsn = Lsn::ZERO;
+                self.lsn = Lsn::ZERO;
             }
         }
     }
 
     /// The record was taken in.
     pub(super) fn pass(&mut self, offset: i64) {
-        self.reached.next = offset + 1;
+        self.next = Some(offset + 1);
         self.moved = true;
+    }
+
+    /// Everything before this offset was handed out: what lies between holds no record.
+    pub(super) fn drained_to(&mut self, end: i64) -> bool {
+        let further = self.next.is_some_and(|next| end > next);
+        if further {
+            self.next = Some(end);
+            self.moved = true;
+        }
+        further
     }
 
     /// A record was streamed, not read by a snapshot.
     pub(super) fn saw(&mut self, lsn: Lsn) {
-        self.reached.lsn = self.reached.lsn.max(lsn);
+        self.lsn = self.lsn.max(lsn);
     }
 
     /// The highest LSN that was streamed.
     pub(super) fn streamed(&self) -> Lsn {
-        self.reached.lsn
+        self.lsn
     }
 
     /// Offset of the record that comes next; none before the first.
     pub(super) fn next(&self) -> Option<i64> {
-        self.begun.then_some(self.reached.next).or(self.stored.map(|stored| stored.next))
+        self.next.or(self.stored.map(|stored| stored.next))
     }
 
     /// Where it is read up to, where that has changed since the last call.
     pub(super) fn take_moved(&mut self) -> Option<((Arc<str>, i32), Reached)> {
-        std::mem::take(&mut self.moved).then(|| ((Arc::clone(&self.topic), self.number), self.reached))
+        let next = self.next.filter(|_| std::mem::take(&mut self.moved))?;
+        Some(((Arc::clone(&self.topic), self.number), Reached { next, lsn: self.lsn }))
     }
 }
 
@@ -83,7 +99,7 @@ mod tests {
 
     fn partition(stored: Option<(i64, u64)>) -> Partition {
         let assigned = Assigned { id: 1, topic: "t".into(), partition: 0 };
-        Partition::new(&assigned, stored.map(|(next, lsn)| Reached { next, lsn: Lsn(lsn) }), true)
+        Partition::new(&assigned, stored.map(|(next, lsn)| Reached { next, lsn: Lsn(lsn) }), (true, true))
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::{Records, Step, flat};
 use crate::change::{Lsn, TableName, Version};
+use crate::decode::debezium::avro::SchemaId;
 use crate::error::Result;
 use crate::flow::{AdoptedRecords, Chunk, Record, RecordFields, RecordSource, RecordTables};
 use crate::sync::retrying;
@@ -26,12 +27,18 @@ impl<T: RecordTables> Records<T> {
                     self.adopt(table, &fields, text, source).await?;
                     again = true;
                 }
+                Step::Schema(id) => {
+                    self.fetch_schema(id).await?;
+                }
                 Step::Relax { table, column } => {
                     again = relaxed.contains(&(table, column.clone()));
                     if !again {
                         self.relax(table, &column, source).await?;
                         relaxed.push((table, column));
                     }
+                }
+                Step::Truncate { table, version } => {
+                    self.truncate((table, version), record, source).await?;
                 }
                 Step::ParkAll { reason, since } => self.park_all(&reason, since, source).await?,
                 Step::Flat => return Err(flat()),
@@ -77,15 +84,59 @@ impl<T: RecordTables> Records<T> {
         Ok(())
     }
 
+    async fn fetch_schema(&mut self, id: SchemaId) -> Result<()> {
+        let (progress, stop) = (Arc::clone(&self.progress), self.stop.clone());
+        let tables = tokio::sync::Mutex::new(&mut self.tables);
+        let schema = retrying(&progress, &stop, || async { tables.lock().await.schema(id).await }).await?;
+        self.intake.schemas.add(id, schema);
+        Ok(())
+    }
+
+    /// A truncation of a table whose rows come by several partitions: rows that are older may be read later, and are dead then too. That holds for what this
+    /// process reads; what another one reads at the same time it cannot know.
+    async fn truncate(
+        &mut self,
+        (table, version): (usize, Version),
+        record: &Record,
+        source: &impl RecordSource,
+    ) -> Result<()> {
+        let (Some(name), Some(topic)) = (self.name_of(table), self.intake.topic_of(record)) else { return Ok(()) };
+        self.drain(source).await?;
+        let Some(relation) = self.intake.truncate(table, version) else { return Ok(()) };
+        let (progress, stop) = (Arc::clone(&self.progress), self.stop.clone());
+        let tables = tokio::sync::Mutex::new(&mut self.tables);
+        let noted = retrying(&progress, &stop, || async {
+            let mut tables = tables.lock().await;
+            tables.truncated(relation, version).await?;
+            tables.partitions(&topic).await
+        });
+        let partitions = noted.await?;
+        if partitions > self.intake.assigned_of(&topic) {
+            let reason = format!("it was truncated while several processes read the partitions of topic \"{topic}\"");
+            self.park(relation, &name, (&reason, version), source).await?;
+        }
+        Ok(())
+    }
+
+    async fn park(
+        &mut self,
+        relation: u32,
+        name: &TableName,
+        (reason, since): (&str, Version),
+        source: &impl RecordSource,
+    ) -> Result<()> {
+        self.tell_parked(name, reason);
+        self.intake.park(relation);
+        self.tables.leave(relation);
+        self.order(Order::Park { relation, reason: reason.to_owned(), since }).await?;
+        self.drain(source).await
+    }
+
     /// Leaves all tables behind: only new copies of them are right again.
     async fn park_all(&mut self, reason: &str, since: Version, source: &impl RecordSource) -> Result<()> {
         self.drain(source).await?;
         for (relation, name) in self.intake.stored_tables() {
-            self.tell_parked(&name, reason);
-            self.intake.park(relation);
-            self.tables.leave(relation);
-            self.order(Order::Park { relation, reason: reason.to_owned(), since }).await?;
-            self.drain(source).await?;
+            self.park(relation, &name, (reason, since), source).await?;
         }
         Ok(())
     }

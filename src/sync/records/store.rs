@@ -1,6 +1,7 @@
 //! One change on its way from its envelope into its table's batch.
 
 use super::super::intake::{filled, key_changed};
+use super::avro::Known;
 use super::partition::Partition;
 use super::table::{Shape, Table};
 use super::update;
@@ -37,6 +38,8 @@ pub(super) struct Taken {
 pub(super) struct Change<'a, 'm> {
     pub(super) index: usize,
     pub(super) envelope: &'a Envelope<'m>,
+    /// The schema of a record of Avro.
+    pub(super) avro: Option<&'a Known>,
     pub(super) place: (&'a Chunk, &'a Record),
     pub(super) version: Version,
     /// Whether what it asked for the first time was done.
@@ -69,12 +72,18 @@ impl From<RowProblem> for StoreFault {
 pub(super) fn adopt(
     table: usize,
     envelope: &Envelope<'_>,
+    avro: Option<&Known>,
     (chunk, record): (&Chunk, &Record),
 ) -> Result<Step, Refused> {
     let malformed = |malformed| Refused::Dead(format!("its fields could not be read: {malformed}"));
-    let (schema, text) = match envelope.schema {
-        SchemaText::New(text) => (Some(ConnectSchema::parse(text).map_err(malformed)?), Some(text.into())),
-        SchemaText::Absent | SchemaText::Known => (None, None),
+    let (schema, text) = match (envelope.schema, avro) {
+        (SchemaText::New(text), _) => (Some(ConnectSchema::parse(text).map_err(malformed)?), Some(text.into())),
+        (SchemaText::Absent | SchemaText::Known, Some(known)) => {
+            let connect = known.connect.clone();
+            let connect = connect.map_err(|what| Refused::Dead(format!("its fields could not be read: {what}")))?;
+            (Some(connect), Some(known.name.clone()))
+        }
+        (SchemaText::Absent | SchemaText::Known, None) => (None, None),
     };
     let row = envelope.after.or(envelope.before);
     let names = match (&schema, row) {
@@ -107,7 +116,13 @@ impl Change<'_, '_> {
         readers: &mut Readers,
     ) -> Result<Taken, Refused> {
         let Some(layout) = table.layout.clone() else { return Ok(Taken::default()) };
+        if self.version < table.truncated {
+            return Ok(Taken::default());
+        }
         if self.envelope.op == Op::Truncate {
+            if !partition.alone && self.version > table.truncated {
+                return Err(Step::Truncate { table: self.index, version: self.version }.into());
+            }
             let truncation = Truncation { layout, version: self.version };
             return Ok(Taken { truncation: Some(truncation), ..Taken::default() });
         }
@@ -122,6 +137,7 @@ impl Change<'_, '_> {
         let mut outcome = self.append(table, shape, row, readers);
         if matches!(&outcome, Err(StoreFault::Problem(RowProblem::UnknownField(_) | RowProblem::Missing(_))))
             && self.envelope.schema == SchemaText::Absent
+            && self.avro.is_none()
         {
             shape = self.fitting(table, row, readers)?;
             outcome = self.append(table, shape, row, readers);
@@ -160,7 +176,13 @@ impl Change<'_, '_> {
     /// Index of the shape that the row should have: that of its schema, or else the last row's.
     fn shape(&self, table: &Table, partition: &mut Partition) -> Result<usize, Refused> {
         match self.envelope.schema {
-            SchemaText::Absent => Ok(table.current),
+            SchemaText::Absent => match self.avro {
+                None => Ok(table.current),
+                Some(known) => match table.by_schema.get(&known.name) {
+                    Some(&shape) => Ok(shape),
+                    None => Err(adopt(self.index, self.envelope, self.avro, self.place)?.into()),
+                },
+            },
             SchemaText::Known => match partition.known_shape {
                 Some((index, generation, shape)) if index == self.index && generation == table.generation => Ok(shape),
                 _ => {
@@ -176,7 +198,7 @@ impl Change<'_, '_> {
                     partition.known_shape = Some((self.index, table.generation, shape));
                     Ok(shape)
                 }
-                None => Err(adopt(self.index, self.envelope, self.place)?.into()),
+                None => Err(adopt(self.index, self.envelope, self.avro, self.place)?.into()),
             },
         }
     }
@@ -192,7 +214,7 @@ impl Change<'_, '_> {
                 Ok(index)
             }
             None if self.again => Err(Refused::Dead("its fields are not those that were just looked up".to_owned())),
-            None => Err(adopt(self.index, self.envelope, self.place)?.into()),
+            None => Err(adopt(self.index, self.envelope, self.avro, self.place)?.into()),
         }
     }
 

@@ -41,6 +41,8 @@ pub(super) struct Table {
     /// The shape of each schema's text, of the records that carry one.
     pub(super) by_schema: HashMap<Box<[u8]>, usize>,
     pub(super) batch: Option<TableBatch>,
+    /// Rows older than this are dead.
+    pub(super) truncated: Version,
     /// The last version and ordinal, for the next batch.
     counted: Option<(Version, u64)>,
 }
@@ -57,6 +59,7 @@ impl Table {
             generation: 0,
             by_schema: HashMap::new(),
             batch: None,
+            truncated: Version::SNAPSHOT,
             counted: None,
         }
     }
@@ -74,7 +77,8 @@ impl Table {
     /// Takes in what is to be done with the table's records; the index of the shape that was adopted. A batch of another layout is closed.
     pub(super) fn adopt(&mut self, adopted: AdoptedRecords) -> (Option<usize>, Option<TableBatch>) {
         match adopted {
-            AdoptedRecords::Stored(StoredRecords { layout, map, shape }) => {
+            AdoptedRecords::Stored(StoredRecords { layout, map, shape, truncated }) => {
+                self.truncated = self.truncated.max(truncated);
                 let same = self.layout.as_ref().is_some_and(|known| **known == *layout);
                 let closed = if same { None } else { self.close() };
                 if !same {

@@ -1,0 +1,266 @@
+//! `sync --source kafka` behind a real connector: what Debezium writes into topics arrives as Postgres has it, through restarts and deaths.
+
+use crate::support::{Connect, Invocation, Kafka, Outcome, Record, Stage};
+use std::time::Duration;
+
+const SCHEMA: &str = "
+    CREATE TABLE orders (id bigint PRIMARY KEY, status text NOT NULL, amount numeric(12, 2), at timestamptz, day date, tags text[], raw bytea, doc jsonb);
+    CREATE TABLE big (id int PRIMARY KEY, n int, a text, b text, raw bytea);
+    ALTER TABLE big ALTER a SET STORAGE EXTERNAL, ALTER b SET STORAGE EXTERNAL, ALTER raw SET STORAGE EXTERNAL;
+    CREATE TABLE emptied (id int PRIMARY KEY, v text);
+    INSERT INTO orders SELECT n, 'new', n * 1.25, '2026-01-01 00:00:00.123456+00'::timestamptz + n * interval '1 min', '2026-01-01', ARRAY['a', NULL], '\\x00ff', '{\"a\": 1}'
+    FROM generate_series(1, 300) AS n;
+    INSERT INTO emptied VALUES (1, 'before');";
+
+const LONG: &str = "repeat(md5('x'), 200)";
+
+/// A pipeline whose connector streams already.
+struct Piped {
+    connect: Connect,
+    kafka: Kafka,
+    stage: Stage,
+}
+
+impl Piped {
+    fn new(test: &str, further: &[(&str, &str)]) -> Self {
+        let stage = Stage::new(test);
+        stage.postgres.execute(SCHEMA);
+        let kafka = Kafka::of(&stage);
+        let connect = Connect::of(&stage);
+        let mut settings =
+            vec![("skipped.operations", "none"), ("schema.include.list", "public"), ("heartbeat.interval.ms", "200")];
+        settings.extend(further);
+        connect.apply(&Connect::debezium(&stage, &settings));
+        connect.wait_until_it_streams(&stage);
+        let piped = Self { connect, kafka, stage };
+        piped.configure("");
+        piped
+    }
+
+    fn configure(&self, rest: &str) {
+        self.stage.config(&format!(
+            "kafka:\n  brokers: {}\n  topic_prefix: {}\n  connect_url: {}\ntables:\n  - source: public.*\nsync:\n  source: kafka\n{rest}",
+            self.kafka.brokers, self.stage.name, self.connect.url
+        ));
+    }
+
+    fn call(&self, arguments: &[&str]) -> Invocation {
+        self.stage.invocation(arguments)
+    }
+
+    fn sync(&self) -> Outcome {
+        let outcome = self.call(&["sync", "--until-caught-up"]).run();
+        assert_eq!(outcome.status, Some(0), "{outcome}");
+        outcome
+    }
+
+    fn equal(&self) {
+        let verified = self.call(&["verify"]).run();
+        assert_eq!(verified.status, Some(0), "{verified}");
+    }
+
+    /// Every kind of change, on keys from `from` on.
+    fn change(&self, from: u32) {
+        let sql = "
+            INSERT INTO orders SELECT n, 'live', 7.5, now(), now()::date, '{}', NULL, NULL FROM generate_series(@, @ + 40) AS n;
+            UPDATE orders SET status = 'paid', amount = amount + 1 WHERE id % 3 = 0; DELETE FROM orders WHERE id % 7 = 0;
+            UPDATE orders SET id = id + 100000 WHERE id % 11 = 0 AND id < 100000;
+            INSERT INTO big SELECT n, 0, LONG, LONG, decode(LONG, 'hex') FROM generate_series(@, @ + 9) AS n;
+            UPDATE big SET n = n + 1; UPDATE big SET b = 'short' WHERE id % 2 = 0; UPDATE big SET n = n + 1;
+            UPDATE big SET id = id + 100000 WHERE id % 5 = 0 AND id < 100000; UPDATE big SET n = -n WHERE id > 100000;
+            INSERT INTO emptied VALUES (@, 'a'), (@ + 1, 'b'); TRUNCATE emptied; INSERT INTO emptied VALUES (@ + 2, 'c');";
+        self.stage.postgres.execute(&sql.replace("LONG", LONG).replace('@', &from.to_string()));
+    }
+}
+
+#[test]
+fn changes_arrive_through_topics() {
+    let piped = Piped::new("kafka_changes", &[]);
+    piped.sync();
+    piped.equal();
+    piped.change(1000);
+    piped
+        .stage
+        .postgres
+        .execute("ALTER TABLE orders ADD COLUMN extra int DEFAULT 7; UPDATE orders SET extra = 1 WHERE id = 1");
+    piped.change(2000);
+    piped.stage.postgres.execute("ALTER TABLE orders DROP COLUMN doc; UPDATE orders SET extra = 2 WHERE id = 2");
+    piped.sync();
+    piped.equal();
+    let versions = "SELECT count() FROM orders WHERE _version > 0";
+    assert_ne!(piped.stage.clickhouse.value(versions), "0", "changes have a place in the log");
+    let status = piped.call(&["status", "--output", "json"]).run();
+    let document: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+    assert_eq!(document["topics"]["lag_records"], 0, "{status}");
+}
+
+#[test]
+fn both_transports_store_the_same() {
+    let piped = Piped::new("kafka_both", &[("value.converter.schemas.enable", "true")]);
+    let (stage, other) = (&piped.stage, format!("{}_d", piped.stage.name));
+    stage.directory.write(
+        "direct.yml",
+        &format!(
+            "pipeline: {other}\npostgres:\n  url: ${{POSTGRES_URL}}\nclickhouse:\n  url: ${{CLICKHOUSE_URL}}\n  database: {other}\ntables:\n  - source: public.*\n"
+        ),
+    );
+    let direct = || {
+        let outcome = piped.call(&["-c", "direct.yml", "sync", "--until-caught-up"]).run();
+        assert_eq!(outcome.status, Some(0), "{outcome}");
+    };
+    direct();
+    piped.sync();
+    for from in [1000, 2000, 3000] {
+        piped.change(from);
+    }
+    direct();
+    piped.sync();
+    piped.equal();
+    for table in ["orders", "big", "emptied"] {
+        // Not the versions themselves: both number the same places, each in its own way.
+        let order = |database: &str| {
+            let sql = format!(
+                "SELECT toString(groupArray(id)) FROM (SELECT id FROM {database}.{table} FINAL WHERE _version > 0 ORDER BY _version, id)"
+            );
+            stage.clickhouse.value(&sql)
+        };
+        assert_eq!(order(&stage.name), order(&other), "{table}");
+        let rows = |database: &str| {
+            stage.clickhouse.value(&format!(
+                "SELECT toString(groupArray(row)) FROM (SELECT toString(tuple(* EXCEPT (_version, _deleted))) AS row FROM {database}.{table} FINAL ORDER BY id)"
+            ))
+        };
+        assert_eq!(rows(&stage.name), rows(&other), "{table}");
+    }
+    stage.clickhouse.execute(&format!("DROP DATABASE {other} SYNC"));
+    piped.call(&["-c", "direct.yml", "drop", "--yes"]).run();
+}
+
+#[test]
+fn offsets_that_were_rewound_change_nothing() {
+    let piped = Piped::new("kafka_rewound", &[]);
+    piped.sync();
+    piped.change(1000);
+    piped.sync();
+    // The checkpoint is older than the data, as after a restore of the state alone: everything is read again.
+    piped.stage.clickhouse.execute(&format!(
+        "ALTER TABLE {}.pipectl_state DELETE WHERE kind = 'offset' SETTINGS mutations_sync = 2",
+        piped.stage.clickhouse.database
+    ));
+    let again = piped.sync();
+    assert!(!again.stderr.contains("parked"), "{again}");
+    piped.equal();
+}
+
+#[test]
+fn a_record_that_cannot_be_carried_is_set_aside() {
+    let piped = Piped::new("kafka_dead", &[]);
+    piped.sync();
+    let topic = piped.kafka.name("public.orders");
+    piped.kafka.send([
+        Record::new(&topic, "{\"id\":1}", "this is no JSON"),
+        Record::new(&topic, "{\"id\":1}", "{\"some\": {\"other\": 1}, \"specversion\": \"1.0\"}"),
+        Record::tombstone(&topic, "{\"id\":1}"),
+    ]);
+    piped.change(1000);
+    let outcome = piped.sync();
+    assert!(outcome.stderr.contains("set aside"), "{outcome}");
+    assert_eq!(piped.stage.clickhouse.value("SELECT count() FROM pipectl_dead_letters FINAL"), "2");
+    piped.equal();
+    piped.kafka.send([Record::new(&topic, "{\"id\":1}", "nor is this")]);
+    let refused = piped.call(&["sync", "--until-caught-up", "--max-dead-letters", "2"]).run();
+    assert_eq!(refused.status, Some(7), "{refused}");
+}
+
+#[test]
+fn rows_without_their_envelope_are_refused_by_name() {
+    let piped = Piped::new(
+        "kafka_flat",
+        &[("transforms", "unwrap"), ("transforms.unwrap.type", "io.debezium.transforms.ExtractNewRecordState")],
+    );
+    let refused = piped.call(&["sync", "--until-caught-up"]).run();
+    assert_eq!(refused.status, Some(5), "{refused}");
+    assert!(refused.stderr.contains("ExtractNewRecordState"), "{refused}");
+}
+
+#[test]
+fn a_connector_that_was_made_anew_is_caught() {
+    let piped = Piped::new("kafka_anew", &[]);
+    piped.sync();
+    piped.change(1000);
+    piped.sync();
+    piped.connect.delete(&piped.stage);
+    piped.stage.admin.execute(&format!("SELECT pg_drop_replication_slot('pipectl_{}')", piped.stage.name));
+    piped.stage.postgres.execute("DELETE FROM orders WHERE id = 1");
+    let config = Connect::debezium(
+        &piped.stage,
+        &[
+            ("skipped.operations", "none"),
+            ("schema.include.list", "public"),
+            ("heartbeat.interval.ms", "200"),
+            ("snapshot.mode", "always"),
+        ],
+    );
+    piped.connect.apply(&config);
+    piped.connect.wait_until_it_streams(&piped.stage);
+    let outcome = piped.call(&["sync", "--until-caught-up"]).run();
+    assert_eq!(outcome.status, Some(7), "{outcome}");
+    assert!(outcome.stderr.contains("the connector was made anew"), "{outcome}");
+    let resynced = piped.call(&["resync", "orders", "big", "emptied"]).run();
+    assert_eq!(resynced.status, Some(0), "{resynced}");
+    piped.sync();
+    piped.equal();
+}
+
+#[test]
+fn several_processes_share_the_partitions() {
+    let piped = Piped::new(
+        "kafka_shared",
+        &[("topic.creation.default.partitions", "3"), ("topic.creation.default.replication.factor", "1")],
+    );
+    let mut first = piped.call(&["sync"]).spawn();
+    first.wait_for("reading 9 partitions");
+    let mut second = piped.call(&["sync"]).spawn();
+    second.wait_for("partitions of");
+    for from in [1000, 2000] {
+        piped.stage.postgres.execute(&format!(
+            "INSERT INTO orders SELECT n, 'live', 7.5, now(), now()::date, '{{}}', NULL, NULL FROM generate_series({from}, {from} + 500) AS n;
+             UPDATE orders SET id = id + 100000 WHERE id % 11 = 0 AND id < 100000; DELETE FROM orders WHERE id % 7 = 0;
+             INSERT INTO big SELECT n, 0, {LONG}, {LONG}, NULL FROM generate_series({from}, {from} + 9) AS n; UPDATE big SET n = n + 1;"
+        ));
+    }
+    piped.connect.wait_until_it_has_caught_up(&piped.stage);
+    piped.equal();
+    second.signal("TERM");
+    let ended = second.finish(Duration::from_secs(60));
+    assert_eq!(ended.status, Some(0), "{ended}");
+    piped.stage.postgres.execute("UPDATE orders SET status = 'last'; UPDATE big SET id = id + 500000, n = 0");
+    piped.connect.wait_until_it_has_caught_up(&piped.stage);
+    piped.equal();
+    first.signal("TERM");
+    let ended = first.finish(Duration::from_secs(60));
+    assert_eq!(ended.status, Some(0), "{ended}");
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let stage = Stage::new("kafka_missing");
+    stage.config("tables:\n  - source: public.*\nsync:\n  source: kafka\n");
+    let refused = stage.pipectl(&["sync"]);
+    assert_eq!(refused.status, Some(3), "{refused}");
+    assert!(refused.stderr.contains("no Kafka is configured") && refused.stderr.contains("`kafka`"), "{refused}");
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn dying_between_data_and_offsets_changes_nothing() {
+    let piped = Piped::new("kafka_dying", &[]);
+    piped.sync();
+    for (from, failpoint) in [(1000, "sync.stored"), (2000, "sync.committed")] {
+        piped.change(from);
+        let died = piped.call(&["sync", "--until-caught-up"]).env("PIPECTL_FAILPOINTS", failpoint).run();
+        assert_eq!(died.status, None, "it was to die at {failpoint}: {died}");
+        piped.sync();
+        piped.equal();
+    }
+}
