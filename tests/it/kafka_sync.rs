@@ -87,8 +87,8 @@ fn changes_arrive_through_topics() {
     piped.stage.postgres.execute("ALTER TABLE orders DROP COLUMN doc; UPDATE orders SET extra = 2 WHERE id = 2");
     piped.sync();
     piped.equal();
-    let versions = "SELECT count() FROM orders WHERE _version > 0";
-    assert_ne!(piped.stage.clickhouse.value(versions), "0", "changes have a place in the log");
+    let versions = format!("SELECT count() FROM {}.orders WHERE _version > 0", piped.stage.name);
+    assert_ne!(piped.stage.clickhouse.value(&versions), "0", "changes have a place in the log");
     let status = piped.call(&["status", "--output", "json"]).run();
     let document: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
     assert_eq!(document["topics"]["lag_records"], 0, "{status}");
@@ -165,7 +165,8 @@ fn a_record_that_cannot_be_carried_is_set_aside() {
     piped.change(1000);
     let outcome = piped.sync();
     assert!(outcome.stderr.contains("set aside"), "{outcome}");
-    assert_eq!(piped.stage.clickhouse.value("SELECT count() FROM pipectl_dead_letters FINAL"), "2");
+    let letters = format!("SELECT count() FROM {}.pipectl_dead_letters FINAL", piped.stage.name);
+    assert_eq!(piped.stage.clickhouse.value(&letters), "2");
     piped.equal();
     piped.kafka.send([Record::new(&topic, "{\"id\":1}", "nor is this")]);
     let refused = piped.call(&["sync", "--until-caught-up", "--max-dead-letters", "2"]).run();
@@ -189,6 +190,11 @@ fn a_connector_that_was_made_anew_is_caught() {
     piped.sync();
     piped.change(1000);
     piped.sync();
+    let name = piped.connect.name();
+    piped.connect.request("PUT", &format!("/connectors/{name}/stop"), &serde_json::Value::Null);
+    piped.stage.wait_until("the connector's offsets are gone", |_| {
+        piped.connect.request("DELETE", &format!("/connectors/{name}/offsets"), &serde_json::Value::Null).0 == 200
+    });
     piped.connect.delete(&piped.stage);
     piped.stage.admin.execute(&format!("SELECT pg_drop_replication_slot('pipectl_{}')", piped.stage.name));
     piped.stage.postgres.execute("DELETE FROM orders WHERE id = 1");
@@ -198,7 +204,7 @@ fn a_connector_that_was_made_anew_is_caught() {
             ("skipped.operations", "none"),
             ("schema.include.list", "public"),
             ("heartbeat.interval.ms", "200"),
-            ("snapshot.mode", "always"),
+            ("snapshot.mode", "initial"),
         ],
     );
     piped.connect.apply(&config);
@@ -219,7 +225,7 @@ fn several_processes_share_the_partitions() {
         &[("topic.creation.default.partitions", "3"), ("topic.creation.default.replication.factor", "1")],
     );
     let mut first = piped.call(&["sync"]).spawn();
-    first.wait_for("reading 9 partitions");
+    first.wait_for("reading 6 partitions of 2 topics");
     let mut second = piped.call(&["sync"]).spawn();
     second.wait_for("partitions of");
     for from in [1000, 2000] {

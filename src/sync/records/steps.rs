@@ -143,6 +143,9 @@ impl<T: RecordTables> Records<T> {
 
     pub(super) fn tell_parked(&self, table: &TableName, reason: &str) {
         self.progress.note(format!("table {table} is parked, the others go on: {reason}"));
-        self.progress.table(&table.to_string(), |table| table.parked = Some(reason.to_owned()));
+        let found = self.intake.tables.list.iter().find(|known| known.name == *table);
+        let target =
+            found.and_then(|known| known.layout.as_ref()).map_or(table.to_string(), |layout| layout.target.clone());
+        self.progress.table(&target, |table| table.parked = Some(reason.to_owned()));
     }
 }
