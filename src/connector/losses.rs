@@ -44,7 +44,7 @@ const fn rule(
 }
 
 /// Debezium's defaults are those of version 3.7.
-const RULES: [Rule; 23] = [
+const RULES: [Rule; 25] = [
     rule(
         ("plugin.name", "decoderbufs"),
         Not(&["pgoutput"]),
@@ -79,6 +79,20 @@ const RULES: [Rule; 23] = [
         Is(&["isostring"]),
         "microseconds",
         "the time 24:00:00 becomes 00:00:00",
+        true,
+    ),
+    rule(
+        ("time.precision.mode", "adaptive"),
+        Is(&["structured"]),
+        "microseconds",
+        "the time 24:00:00 becomes NULL",
+        true,
+    ),
+    rule(
+        ("binary.handling.mode", "bytes"),
+        Is(&["base64", "base64-url-safe"]),
+        "bytes",
+        "a long bytea that an UPDATE leaves out becomes NULL",
         true,
     ),
     rule(

@@ -12,5 +12,5 @@ pub use difference::{Difference, differences};
 pub use failure::hint;
 pub use fitting::{Fitted, fit, with_probe};
 pub use losses::{Loss, losses};
-pub use tables::{Captured, captured};
-pub use wanted::{CLASS, value_settings, wanted};
+pub use tables::{Captured, captured, lossy_columns};
+pub use wanted::{CLASS, wanted};

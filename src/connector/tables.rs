@@ -1,8 +1,10 @@
 //! Which tables the connector captures.
 
-use crate::change::{ReplicaIdentity, TableSchema};
+use crate::change::{Column, ReplicaIdentity, TableSchema};
 use crate::config::Settings;
+use crate::decode::debezium::{Forms, form};
 use crate::error::Result;
+use crate::server::connect::ConnectorConfig;
 use crate::sink::clickhouse::{TablePlan, left_out, plan_table};
 
 /// The tables that the connector captures, and what their owner should know.
@@ -43,32 +45,29 @@ pub fn captured(settings: &Settings, catalog: &[TableSchema]) -> Result<Captured
             continue;
         }
         let plan = plan_table(schema, chosen.rule, &settings.clickhouse)?;
-        found.warnings.extend(changed(&plan));
         found.tables.push(plan);
     }
     Ok(found)
 }
 
-/// Columns that Debezium cannot send as they are, whatever its settings.
-fn changed(plan: &TablePlan) -> Vec<String> {
-    let column = |index: usize| plan.schema.columns.get(index);
-    let stored = plan.columns.iter().filter_map(|stored| column(stored.source));
-    let one = |name: &str, what: &str| format!("column {}.{name} {what}", plan.schema.name);
-    stored
-        .filter_map(|column| {
-            let what = match column.type_name.as_str() {
-                name if name.starts_with("time")
-                    && name.ends_with("with time zone")
-                    && !name.starts_with("timestamp") =>
-                {
-                    "comes in UTC: Debezium does not send the offset of a timetz"
-                }
-                name if name.starts_with("interval") && name.ends_with("[]") => {
-                    "does not come: Debezium leaves out columns of interval[]"
-                }
-                _ => return None,
-            };
-            Some(one(&column.name, what))
-        })
-        .collect()
+/// Columns whose values Debezium changes or leaves out under these settings, each with what becomes of it.
+pub fn lossy_columns(captured: &Captured, config: &ConnectorConfig) -> Vec<String> {
+    let forms = Forms::from_connector(&config.0);
+    let of_table = |table: &TablePlan| -> Vec<String> {
+        let stored = table.columns.iter().filter_map(|stored| table.schema.columns.get(stored.source));
+        stored
+            .filter_map(|column| {
+                Some(format!("column {}.{}: {}", table.schema.name, column.name, loss(column, &forms)?))
+            })
+            .collect()
+    };
+    captured.tables.iter().flat_map(of_table).collect()
+}
+
+fn loss(column: &Column, forms: &Forms) -> Option<&'static str> {
+    // Nothing in a record tells that such a column was left out of it.
+    if column.type_name.starts_with("interval") && column.type_name.ends_with("[]") {
+        return Some("Debezium leaves out columns of interval[]");
+    }
+    form(column, None, forms, true).ok()?.loss()
 }

@@ -16,20 +16,8 @@ const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
 /// Largest record, in bytes: the broker's own limit of 1 MB ends the task at the first longer row.
 const LARGEST_RECORD: &str = "16777216";
 
-/// Properties that decide what a value looks like; a record without a schema is read by them.
-const VALUES: [(&str, &str); 8] = [
-    ("decimal.handling.mode", "string"),
-    ("time.precision.mode", "microseconds"),
-    ("interval.handling.mode", "string"),
-    ("binary.handling.mode", "bytes"),
-    ("hstore.handling.mode", "json"),
-    ("include.unknown.datatypes", "true"),
-    ("unavailable.value.placeholder", "__debezium_unavailable_value"),
-    ("value.converter.schemas.enable", "false"),
-];
-
 /// What stands in every pipeline's connector.
-const FIXED: [(&str, &str); 28] = [
+const FIXED: [(&str, &str); 35] = [
     ("connector.class", CLASS),
     ("tasks.max", "1"),
     ("plugin.name", "pgoutput"),
@@ -39,12 +27,19 @@ const FIXED: [(&str, &str); 28] = [
     ("snapshot.mode", "initial"),
     ("skipped.operations", "none"),
     ("tombstones.on.delete", "true"),
+    ("decimal.handling.mode", "string"),
+    ("time.precision.mode", "microseconds"),
+    ("interval.handling.mode", "string"),
+    ("binary.handling.mode", "bytes"),
+    ("hstore.handling.mode", "json"),
+    ("include.unknown.datatypes", "true"),
     ("event.processing.failure.handling.mode", "fail"),
     ("event.converting.failure.handling.mode", "fail"),
     ("extended.headers.enabled", "false"),
     ("key.converter", JSON),
     ("key.converter.schemas.enable", "false"),
     ("value.converter", JSON),
+    ("value.converter.schemas.enable", "false"),
     ("max.batch.size", "8192"),
     ("max.queue.size", "32768"),
     ("poll.interval.ms", "50"),
@@ -86,9 +81,7 @@ pub fn wanted(settings: &Settings, captured: &Captured) -> Result<ConnectorConfi
     let postgres = settings.postgres.as_ref().ok_or_else(|| missing("postgres"))?;
     let kafka = settings.kafka.as_ref().ok_or_else(|| missing("kafka"))?;
     let mut config: BTreeMap<String, String> =
-        VALUES.iter().chain(&FIXED).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    // Debezium's own default; it is told to `sync`, and needs no telling to Debezium.
-    config.remove("unavailable.value.placeholder");
+        FIXED.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let mut set = |name: &str, value: String| _ = config.insert(name.to_owned(), value);
     set("name", settings.connector_name());
     set("topic.prefix", settings.topic_prefix());
@@ -110,15 +103,6 @@ pub fn wanted(settings: &Settings, captured: &Captured) -> Result<ConnectorConfi
         .hint("set `kafka.connector: {database.hostname: …}` to the address that the Connect workers reach it by"));
     }
     Ok(ConnectorConfig(config))
-}
-
-/// What decides how values look in the topics, for a reader that cannot ask Connect: what `connector apply` sets.
-pub fn value_settings(settings: &Settings) -> BTreeMap<String, String> {
-    let mut config: BTreeMap<String, String> =
-        VALUES.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let overrides = settings.kafka.iter().flat_map(|kafka| &kafka.connector);
-    config.extend(overrides.map(|(name, value)| (name.clone(), value.expose().to_owned())));
-    config
 }
 
 fn database(postgres: &PostgresSettings, set: &mut impl FnMut(&str, String)) {
@@ -219,7 +203,7 @@ mod tests {
     use super::*;
     use crate::change::{Column, ReplicaIdentity, SourceType, TableName, TableSchema};
     use crate::config::{Flags, Secret, Sources};
-    use crate::connector::captured;
+    use crate::connector::{captured, lossy_columns};
 
     fn settings(tables: &str) -> Settings {
         let directory = std::env::temp_dir().join(format!("pipectl-wanted-{}-{:p}", std::process::id(), tables));
@@ -295,6 +279,28 @@ mod tests {
     }
 
     #[test]
+    fn what_no_setting_helps_against_is_named() {
+        let mut table = table("t", vec![0], ReplicaIdentity::Default);
+        let column_of = |name: &str, type_oid: u32, type_name: &str| Column {
+            type_oid,
+            type_name: type_name.to_owned(),
+            source_type: SourceType::Text,
+            ..column(name, false)
+        };
+        table.columns.extend([
+            column_of("at", 1266, "time with time zone"),
+            column_of("spans", 1187, "interval[]"),
+            column_of("bits", 1562, "bit varying(20)"),
+            column_of("plain", 869, "inet"),
+        ]);
+        let settings = settings("  - public.*");
+        let found = captured(&settings, &[table]).unwrap();
+        let lossy = lossy_columns(&found, &wanted(&settings, &found).unwrap());
+        let names: Vec<&str> = lossy.iter().filter_map(|line| line.split(':').next()).collect();
+        assert_eq!(names, ["column public.t.at", "column public.t.spans", "column public.t.bits"], "{lossy:?}");
+    }
+
+    #[test]
     fn what_is_wanted_loses_nothing() {
         let config = config(&settings("  - public.*"), &[table("t", vec![0], ReplicaIdentity::Default)]);
         assert_eq!(crate::connector::losses(&config), []);
@@ -319,8 +325,6 @@ mod tests {
         let found = config(&settings, &[table("t", vec![0], ReplicaIdentity::Default)]);
         assert_eq!(found["decimal.handling.mode"], "precise");
         assert!(!found.contains_key("producer.override.linger.ms"));
-        assert_eq!(value_settings(&settings)["decimal.handling.mode"], "precise");
-        assert_eq!(value_settings(&settings)["time.precision.mode"], "microseconds");
         settings.kafka.as_mut().unwrap().connector.insert("slot.name".to_owned(), Secret::new("other"));
         let error = wanted(&settings, &Captured::default()).unwrap_err();
         assert_eq!((error.kind(), error.hint_text()), (Kind::Config, Some("set `postgres.slot`")));

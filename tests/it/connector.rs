@@ -219,3 +219,48 @@ fn a_table_that_joins_is_published_and_captured() {
     it.stage.postgres.execute("INSERT INTO public.bare VALUES (7)");
     it.kafka.wait_for(&format!("{}.public.bare", it.stage.name), 1);
 }
+
+/// Values at the edges of what their types hold, as far as ClickHouse holds them.
+const EDGES: &str = "CREATE TYPE public.mood AS ENUM ('sad', 'ok, very');
+    CREATE TABLE public.edges (id int PRIMARY KEY, amount numeric(20, 4), free numeric, cash money, real4 real,
+        real8 double precision, day date, at timestamp, at0 timestamp(0), at3 timestamptz(3), clock time, clock3 time(3),
+        span interval, raw bytea, flags bit(8), flag bit(1), uid uuid, doc jsonb, plain json, net inet, mac macaddr,
+        mood public.mood, low int4range, many int4multirange, lsn pg_lsn, query tsquery, area box, words text[],
+        numbers numeric[], days date[], title name, fixed char(5), long text);
+    ALTER TABLE public.edges ALTER long SET STORAGE EXTERNAL;";
+const ROWS: &str = "INSERT INTO public.edges VALUES
+    (@ + 1, 9999999999999999.9999, 123456789012345678901234567890.123456789, '$1,234.56', 1.5e-30,
+        0.1, '1970-01-01', '2024-02-29 13:14:15.123456', '2024-02-29 13:14:15', '2024-02-29 13:14:15.123+02', '24:00:00', '13:14:15.123',
+        '1 year 2 mons 3 days 04:05:06.789', '\\x00ff10', B'10100000', B'1', '6f1c1a52-7c1c-4f6b-9c53-8a0c7b5b0f0a',
+        '{\"b\": 1, \"a\": [1, 2.50, null]}', '{\"b\": 1,  \"b\": 2}', '192.168.1.5/24', '08:00:2b:01:02:03',
+        'ok, very', '[1,10)', '{[1,3),[7,9)}', '16/B374D848', $$'fat' & 'rat'$$, '((2,3),(0,1))', ARRAY['a,b', NULL, ''],
+        ARRAY[1.10, -2], ARRAY['2024-02-29'::date], 'a_name', 'ab', repeat(md5('x'), 200)),
+    (@ + 2, -0.0001, -0.000001, '-$0.01', 'NaN',
+        '-Infinity', '2149-06-06', '1970-01-01', '1970-01-01', '1970-01-01 00:00:00+00', '00:00:00', '23:59:59.999',
+        '-1 mons +2 days -03:00:00', '', B'00000001', B'0', '00000000-0000-0000-0000-000000000000',
+        '[]', 'null', '::1', '00:00:00:00:00:00',
+        'sad', 'empty', '{}', '0/0', $$'a'$$, '((1,1),(1,1))', '{}',
+        '{}', '{}', '', '', '');
+    INSERT INTO public.edges (id) VALUES (@ + 3)";
+
+#[test]
+fn what_it_sets_loses_nothing() {
+    let it = Fixture::new("connector_lossless");
+    it.stage.postgres.execute(EDGES);
+    it.stage.postgres.execute(&ROWS.replace('@', "0"));
+    // What a database sets for its sessions decides nothing.
+    let hostile =
+        "ALTER DATABASE \"@\" SET intervalstyle = 'iso_8601'; ALTER DATABASE \"@\" SET bytea_output = 'escape';
+        ALTER DATABASE \"@\" SET datestyle = 'SQL, DMY'";
+    it.stage.admin.execute(&hostile.replace('@', &it.stage.name));
+    it.stage.config(&format!("{KAFKA}tables: [edges]\nsync: {{source: kafka, heartbeat: 1s}}\n"));
+    let applied = it.good(&["connector", "apply"]);
+    assert!(!applied.stderr.contains("column public.edges"), "{applied}");
+    it.stage.postgres.execute(&ROWS.replace('@', "100"));
+    it.stage.postgres.execute("UPDATE public.edges SET flag = B'1'");
+    it.good(&["sync", "--until-caught-up"]);
+    let verified = it.pipectl(&["verify", "--show-values"]);
+    assert_eq!(verified.status, Some(0), "{verified}");
+    let count = format!("SELECT count() FROM `{}`.edges FINAL", it.stage.name);
+    assert_eq!(it.stage.clickhouse.value(&count), "6");
+}

@@ -2,7 +2,9 @@
 
 use super::{connect, postgres};
 use crate::config::Settings;
-use crate::connector::{CLASS, Captured, Difference, captured, differences, fit, hint, wanted, with_probe};
+use crate::connector::{
+    CLASS, Captured, Difference, captured, differences, fit, hint, lossy_columns, wanted, with_probe,
+};
 use crate::error::{Error, Kind, Result};
 use crate::server::connect::{Connect, ConnectorConfig};
 use crate::server::postgres::{self as source, Connection};
@@ -81,7 +83,7 @@ pub async fn plan(settings: &Settings, options: &ApplyOptions) -> Result<Connect
     let (config, mut notes) = fitted(&connect, &config).await?;
     let slot = slot_state(&session, &server.slot).await?;
     refuse_slot(settings, options, slot.as_ref(), existing.as_ref())?;
-    notes.splice(0..0, captured.warnings.iter().cloned());
+    notes.splice(0..0, captured.warnings.iter().cloned().chain(lossy_columns(&captured, &config)));
     let differences = existing.as_ref().map(|existing| differences(existing, &config)).unwrap_or_default();
     let tables = captured.tables.iter().map(|table| table.schema.name.to_string()).collect();
     let address = connect.address().to_owned();
