@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check fmt clippy docs unit test it bench demo up down compose-check
+.PHONY: help check fmt clippy docs unit test it bench demo up down compose-check superset
 
 help: ## what can be made here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ it: ## the integration tests only: make it FILTER=verify
 
 compose-check: ## docker-compose.yml and the Dockerfiles, without a Docker engine
 	dev/compose-check
+
+superset: ## the real Superset on a shop of its own, its dashboard looked at in a browser and held against ClickHouse
+	dev/superset
 
 bench: ## the measurements, against other ways to do the same; KAFKA=1 for the way through Kafka
 	dev/install $(if $(KAFKA),--kafka)

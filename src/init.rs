@@ -167,6 +167,31 @@ pub fn variables(postgres_url: Option<&str>, clickhouse_url: Option<&str>) -> St
     text
 }
 
+/// The text of a `.env` for docker-compose.yml: the example, with a random password of 24 bytes where it leaves one to be filled in.
+pub fn stack_variables() -> String {
+    let mut text = String::new();
+    for example in include_str!("../.env.example").lines() {
+        let name = example.strip_suffix('=').filter(|name| !name.starts_with('#'));
+        match name {
+            Some(name) => line(&mut text, &format!("{name}={}", random_password())),
+            None if example.starts_with("# Copy to .env") => {
+                line(
+                    &mut text,
+                    "# Written by `pipectl init --env`, with random passwords. Only its owner can read it.",
+                );
+            }
+            None => line(&mut text, example),
+        }
+    }
+    text
+}
+
+/// In letters and digits, so that it may stand in a URL.
+fn random_password() -> String {
+    let bytes: [u8; 24] = rand::random();
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
 /// Writes a file that must not be there yet; `secret` lets its owner alone read it.
 ///
 /// # Errors
@@ -322,6 +347,22 @@ mod tests {
         assert!(text.contains("# CLICKHOUSE_URL="), "{text}");
         let read: Vec<_> = dotenvy::from_read_iter(text.as_bytes()).map(Result::unwrap).collect();
         assert_eq!(read, [("POSTGRES_URL".to_owned(), "postgres://u:it%27s $HOME #1@h/d".to_owned())]);
+    }
+
+    #[test]
+    fn makes_up_every_password_of_the_stack() {
+        let text = stack_variables();
+        let read: BTreeMap<String, String> = dotenvy::from_read_iter(text.as_bytes()).map(Result::unwrap).collect();
+        let secrets: Vec<&str> =
+            include_str!("../.env.example").lines().filter_map(|line| line.strip_suffix('=')).collect();
+        assert!(secrets.len() > 6 && read.values().all(|value| !value.is_empty()), "{text}");
+        let mut values: Vec<&String> = secrets.iter().map(|name| &read[*name]).collect();
+        assert!(values.iter().all(|value| value.len() == 48 && value.chars().all(|c| c.is_ascii_hexdigit())), "{text}");
+        values.sort();
+        values.dedup();
+        assert_eq!(values.len(), secrets.len(), "a password stands there twice");
+        // A variable in another's value is filled in by whoever reads the file.
+        assert!(read["POSTGRES_URL"].contains(&format!(":{}@", read["POSTGRES_PASSWORD"])), "{text}");
     }
 
     // `*` and `?` in a name read as a pattern: they cannot be told apart there.

@@ -41,7 +41,7 @@ const CHARTS = {
     'Top products': [
         `SELECT name, sum(quantity), sum(quantity * unit_price) AS amount
          FROM order_items FINAL INNER JOIN products FINAL ON products.id = product_id GROUP BY name ORDER BY amount DESC LIMIT 10`,
-        rows('product', 'pieces', 'amount'),
+        rows('product', 'pieces_sold', 'amount_sold'),
     ],
     'Cities': [
         `SELECT city, sum(total) AS revenue FROM orders FINAL INNER JOIN customers FINAL ON customers.id = customer_id

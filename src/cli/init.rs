@@ -6,15 +6,18 @@ use pipectl::error::{Error, Kind, Result};
 use pipectl::init::{self, Names};
 use pipectl::server::postgres;
 use serde_json::json;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Arguments of `pipectl init`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pipectl init --postgres-url postgres://user:password@host/database
-  POSTGRES_URL=… CLICKHOUSE_URL=… pipectl init --env")]
+  POSTGRES_URL=… CLICKHOUSE_URL=… pipectl init --env
+  pipectl init --env        (nothing known yet: the passwords of docker-compose.yml)")]
 pub(crate) struct Args {
-    /// Also write a .env with the connections given (readable by its owner alone)
+    /// Also write a .env with the connections given (readable by its owner alone); where none is given, write only it, with random
+    /// passwords for docker-compose.yml
     #[arg(long)]
     env: bool,
     /// The pipeline's name [default: the Postgres database's]
@@ -32,6 +35,9 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let sources = context.sources();
     let env_file = sources.env_file.clone().unwrap_or_else(|| sources.beside(".env"));
+    if args.env && args.pipeline.is_none() && args.database.is_none() && !knows_postgres(context)? {
+        return passwords(&env_file, context);
+    }
     init::must_be_new(&sources.file)?;
     if args.env {
         init::must_be_new(&env_file)?;
@@ -73,5 +79,25 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode> {
         tables.len()
     ));
     context.output.message("next: `pipectl doctor` tells what is missing, `pipectl sync` starts");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn knows_postgres(context: &Context) -> Result<bool> {
+    let sources = context.sources();
+    Ok(sources.flags.postgres_url.is_some() || sources.variables()?.contains_key(POSTGRES_URL))
+}
+
+/// Writes the variables of docker-compose.yml: a start where there are no servers yet.
+fn passwords(env_file: &Path, context: &Context) -> Result<ExitCode> {
+    init::write_new(env_file, &init::stack_variables(), true)?;
+    if context.output.is_json() {
+        let written = [env_file.display().to_string()];
+        context.output.json(&json!({"version": 1, "written": written, "tables": 0, "without_key": 0}))?;
+    }
+    let message = format!("wrote {}, with random passwords for docker-compose.yml", env_file.display());
+    context.output.message(&message);
+    context.output.message(
+        "next: `docker compose up -d`; or set POSTGRES_URL, and `pipectl init` writes a configuration of what is there",
+    );
     Ok(ExitCode::SUCCESS)
 }

@@ -47,6 +47,27 @@ fn never_writes_over_a_file() {
 }
 
 #[test]
+fn makes_up_passwords_where_there_are_no_servers_yet() {
+    let directory = Directory::new("init_passwords");
+    directory.write("clickhouse_config.yml", "mine");
+    let outcome = Invocation::new(&directory, &["init", "--env"]).run();
+    assert_eq!(outcome.status, Some(0), "{outcome}");
+    assert_eq!(directory.read("clickhouse_config.yml"), "mine");
+    let text = directory.read(".env");
+    let mode = std::fs::metadata(directory.0.join(".env")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(text.contains("\nPOSTGRES_URL=") && !text.lines().any(|line| line.ends_with('=')), "{text}");
+    let password = text.lines().find_map(|line| line.strip_prefix("POSTGRES_PASSWORD=")).unwrap();
+    assert!(!outcome.stdout.contains(password) && !outcome.stderr.contains(password), "{outcome}");
+    // The file is read like any other: the server that it names is tried, with the password filled in.
+    let outcome = Invocation::new(&directory, &["doctor", "-c", "none.yml"]).run();
+    assert!(!outcome.stderr.contains("${"), "{outcome}");
+    let again = Invocation::new(&directory, &["init", "--env", "-c", "new.yml"]).run();
+    assert_eq!(again.status, Some(3), "{again}");
+    assert_eq!(directory.read(".env"), text);
+}
+
+#[test]
 fn says_that_nothing_says_where_postgres_is() {
     let outcome = Invocation::new(&Directory::new("init_nowhere"), &["init"]).run();
     assert_eq!(outcome.status, Some(3), "{outcome}");

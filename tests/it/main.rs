@@ -27,6 +27,7 @@ mod kafka_stack;
 mod kafka_sync;
 mod layers;
 mod seed;
+mod sql_files;
 mod support;
 mod sync_changes;
 #[cfg(feature = "failpoints")]
