@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check fmt clippy docs unit test it bench demo up down compose-check superset
+.PHONY: help check fmt clippy docs unit test it bench demo up down compose-check pgadmin superset
 
 help: ## what can be made here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ it: ## the integration tests only: make it FILTER=verify
 
 compose-check: ## docker-compose.yml and the Dockerfiles, without a Docker engine
 	dev/compose-check
+
+pgadmin: ## the real pgAdmin, the shop's tables opened through it in a browser
+	dev/pgadmin
 
 superset: ## the real Superset on a shop of its own, its dashboard looked at in a browser and held against ClickHouse
 	dev/superset

@@ -17,6 +17,8 @@ async function withPage(options, work) {
         executablePath: process.env.CHROMIUM || '/usr/bin/chromium', headless: true, args: ARGUMENTS, locale: 'en-US', timezoneId: 'UTC',
         viewport: options.viewport,
     });
+    // A busy machine takes its time, and a server's first page too.
+    context.setDefaultTimeout(120000);
     const page = await context.newPage();
     const problems = [];
     // Nothing is asked of any other host: Superset's page has a counting pixel.

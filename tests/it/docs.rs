@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 11] = [
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -14,7 +14,9 @@ const PAGES: [&str; 9] = [
     "docs/guarantees.md",
     "docs/kafka.md",
     "docs/operations.md",
+    "docs/seed-mapping.md",
     "docs/tail.md",
+    "docs/tutorial.md",
 ];
 
 fn root() -> PathBuf {

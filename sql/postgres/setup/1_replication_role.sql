@@ -5,8 +5,7 @@
 \getenv password PIPECTL_PASSWORD
 \if :{?password}
 \else
-    \echo 'PIPECTL_PASSWORD is not set: it is the password of the new role'
-    SELECT 1 / 0 AS "PIPECTL_PASSWORD is not set";
+    DO $$ BEGIN RAISE EXCEPTION 'PIPECTL_PASSWORD is not set: it is the password of the new role'; END $$;
 \endif
 
 SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'pipectl') AS missing \gset
