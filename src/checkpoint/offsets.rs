@@ -8,6 +8,8 @@ use crate::flow::CheckpointStore;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+/// JSON that one statement carries: in hexadecimal digits it has to fit into a parameter (128 KiB).
+const BYTES_A_STATEMENT: usize = 48 << 10;
 const WRITE: &str = include_str!("../../sql/clickhouse/write_offsets.sql");
 
 /// The state as the [`CheckpointStore`] of records.
@@ -26,7 +28,20 @@ impl CheckpointStore for OffsetStore {
             });
             // Writing to a String cannot fail.
             writeln!(rows, "{row}").unwrap_or_default();
+            if rows.len() >= BYTES_A_STATEMENT {
+                self.write_rows(&std::mem::take(&mut rows)).await?;
+            }
         }
+        if rows.is_empty() { Ok(()) } else { self.write_rows(&rows).await }
+    }
+
+    async fn park(&mut self, relation: u32, reason: &str, since: Version) -> Result<()> {
+        self.0.park(relation, reason, since).await
+    }
+}
+
+impl OffsetStore {
+    async fn write_rows(&self, rows: &str) -> Result<()> {
         let hex = rows.bytes().fold(String::with_capacity(rows.len() * 2), |mut hex, byte| {
             write!(hex, "{byte:02x}").unwrap_or_default();
             hex
@@ -42,10 +57,6 @@ impl CheckpointStore for OffsetStore {
         ];
         let stored = self.0.server.execute(WRITE, &parameters).await;
         stored.map_err(|error| error.during("could not store how far the topics are read"))
-    }
-
-    async fn park(&mut self, relation: u32, reason: &str, since: Version) -> Result<()> {
-        self.0.park(relation, reason, since).await
     }
 }
 

@@ -8,7 +8,9 @@ use super::{Refused, Step};
 use crate::batch::TableBatch;
 use crate::change::{Lsn, Offsets, TableName, Version};
 use crate::decode::debezium::{Envelope, Op, Parsed, record_known};
-use crate::flow::{AdoptedRecords, Assigned, Chunk, DeadLetter, Gap, Group, PartitionLag, Record, Truncation};
+use crate::flow::{
+    AdoptedRecords, Assigned, Chunk, DeadLetter, Gap, Group, PartitionLag, REPLAYED, Record, Truncation,
+};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Instant;
@@ -267,8 +269,9 @@ impl RecordIntake {
         match table.standing {
             Standing::New => return Err(adopt(index, &envelope, avro, place)?.into()),
             Standing::Stored => {
-                let version = version(&envelope, partition, self.switched_at)?;
-                let change = Change { index, envelope: &envelope, avro, place, version, again };
+                let version = version(&envelope, partition, self.switched_at, place)?;
+                let number = u64::from(partition.number.unsigned_abs());
+                let change = Change { index, envelope: &envelope, avro, place, version, again, number };
                 let taken = change.store(table, partition, &mut self.readers)?;
                 let rows = table.batch.as_ref().map_or(0, TableBatch::rows);
                 self.took(taken, rows);
@@ -299,10 +302,17 @@ impl RecordIntake {
 ///
 /// Debezium tells the end of the transaction before; none in a snapshot and in a new connector's first transaction. A row that was read by the
 /// connector's own snapshot loses against everything streamed; behind what was streamed already it tells that the connector was made anew.
-fn version(envelope: &Envelope<'_>, partition: &Partition, switched_at: Lsn) -> Result<Version, Refused> {
+fn version(
+    envelope: &Envelope<'_>,
+    partition: &Partition,
+    switched_at: Lsn,
+    (chunk, record): (&Chunk, &Record),
+) -> Result<Version, Refused> {
+    // A record that was set aside and is tried again stands behind newer ones.
+    let replayed = || chunk.headers(record).any(|(name, _)| name == REPLAYED);
     let lsn = envelope.source.lsn.ok_or_else(|| Refused::Dead("it has no source.lsn".to_owned()))?;
     match (envelope.op, envelope.source.previous_commit) {
-        (Op::Read, None) if partition.streamed() > Lsn::ZERO => Err(Refused::Step(Step::ParkAll {
+        (Op::Read, None) if partition.streamed() > Lsn::ZERO && !replayed() => Err(Refused::Step(Step::ParkAll {
             reason: format!(
                 "topic \"{}\" goes on with a new snapshot: the connector was made anew, and changes in between may be missing",
                 partition.topic

@@ -77,7 +77,7 @@ impl<T: RecordTables> Records<T> {
         Ok(true)
     }
 
-    fn tell_lags(&self, lags: &[PartitionLag]) {
+    pub(super) fn tell_lags(&self, lags: &[PartitionLag]) {
         let next = |lag: &PartitionLag| {
             let place = self.confirmed.get(&lag.topic, lag.partition);
             if lag.drained { lag.end } else { place.map_or(0, |reached| reached.next) }

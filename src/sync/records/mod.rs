@@ -334,6 +334,7 @@ impl<T: RecordTables> Records<T> {
             self.progress.confirmed.fetch_max(lsn.0, Ordering::Relaxed);
             self.progress.saw(lsn);
             self.progress.committed_at.store(self.committed_at.max(0) as u64, Ordering::Relaxed);
+            self.tell_lags(&source.lags());
         }
         flow::acknowledge(source, committed);
         Ok(())

@@ -15,6 +15,8 @@ use crate::flow::{Chunk, Gap, Record, RecordFields, Truncation};
 use bytes::Bytes;
 use std::sync::Arc;
 
+const UNNUMBERED: &str = "its table has no key, and it does not tell its place in the transaction: set `provide.transaction.metadata: true` in the connector";
+
 /// Header of a delete that is the first half of a changed key.
 const NEW_KEY: &str = "__debezium.newkey";
 
@@ -44,6 +46,8 @@ pub(super) struct Change<'a, 'm> {
     pub(super) version: Version,
     /// Whether what it asked for the first time was done.
     pub(super) again: bool,
+    /// Its partition's number.
+    pub(super) number: u64,
 }
 
 enum StoreFault {
@@ -54,6 +58,8 @@ enum StoreFault {
     },
     Row(RowFault),
     Problem(RowProblem),
+    /// Nothing tells it from other rows of its version.
+    Unnumbered,
 }
 
 impl From<RowFault> for StoreFault {
@@ -157,6 +163,7 @@ impl Change<'_, '_> {
             }
             Err(StoreFault::Row(fault)) => Err(self.refused(&layout, fault)),
             Err(StoreFault::Problem(problem)) => Err(Refused::Dead(told(&problem, table.shapes.get(shape)))),
+            Err(StoreFault::Unnumbered) => Err(Refused::Dead(UNNUMBERED.to_owned())),
         }
     }
 
@@ -236,7 +243,7 @@ impl Change<'_, '_> {
             },
             _ => {
                 if batch.layout().deleted_column.is_none() {
-                    self.number(batch);
+                    self.number(batch)?;
                 }
                 self.push(batch, &shape.map, (new, None), true)
             }
@@ -275,12 +282,17 @@ impl Change<'_, '_> {
         }
     }
 
-    /// Rows without a key that share a version are told apart by their place in the transaction.
-    fn number(&self, batch: &mut TableBatch) {
-        let order = self.envelope.transaction.as_ref().map_or(0, |transaction| transaction.total_order);
-        if order > 0 {
-            batch.count_behind(self.version, order - 1);
-        }
+    /// Rows without a key that share a version are told apart by their place in the transaction; those of a snapshot by their place in the topic.
+    fn number(&self, batch: &mut TableBatch) -> Result<(), StoreFault> {
+        let order = self.envelope.transaction.as_ref().map(|transaction| transaction.total_order);
+        let (_, record) = self.place;
+        let behind = match (self.envelope.op, order) {
+            (Op::Read, _) => self.number << 40 | record.offset as u64,
+            (_, Some(order @ 1..)) => order - 1,
+            _ => return Err(StoreFault::Unnumbered),
+        };
+        batch.count_behind(self.version, behind);
+        Ok(())
     }
 
     /// -0.0 and 0.0 are one key for ClickHouse: where a key changed from the one to the other, the tombstone would tie with the new row, and
