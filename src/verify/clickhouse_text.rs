@@ -68,7 +68,12 @@ impl ClickHouseText<'_> {
         let prints: Vec<String> = (0..count)
             .map(|index| format!("ifNull(lower(hex(substring(SHA256(pipectl_c{index}), 1, 8))), '')"))
             .collect();
-        let shown: Vec<String> = (0..count).map(|index| format!("pipectl_d{index}::Nullable(String)")).collect();
+        // Bytes that are no text are shown as Postgres does it; the answer is JSON, which cannot hold them.
+        let readable = |index: usize| {
+            let text = format!("pipectl_d{index}::Nullable(String)");
+            format!("if(isValidUTF8({text}), {text}, concat('\\\\x', lower(hex({text}))))")
+        };
+        let shown: Vec<String> = (0..count).map(readable).collect();
         format!(
             "SELECT lower(hex({})) AS key, [{}] AS prints, [{}] AS shown FROM ({scan}) {SETTINGS}",
             key_id("pipectl_key"),

@@ -161,8 +161,14 @@ pub(super) const CASES: &[Case] = &[
     case(
         "bytea",
         "Nullable(String)",
-        &[("'\\x00ff0a'", "unhex('00ff0a')"), ("''", "''"), ("NULL", "NULL"), ("'\\x5c7830'", "unhex('5c7830')")],
-        &[(0, "'\\\\x00ff0a'"), (1, "NULL"), (3, "unhex('5c783000')")],
+        &[
+            ("'\\x00ff0a'", "unhex('00ff0a')"),
+            ("''", "''"),
+            ("NULL", "NULL"),
+            ("'\\x5c7830'", "unhex('5c7830')"),
+            ("'\\xfe'", "unhex('fe')"),
+        ],
+        &[(0, "'\\\\x00ff0a'"), (1, "NULL"), (3, "unhex('5c783000')"), (4, "unhex('ff')")],
     ),
     Case {
         source: "date",
