@@ -245,6 +245,8 @@ impl<T: RecordTables> Records<T> {
             self.intake.assign(one, &stored, order);
         }
         source.start(assigned, &stored);
+        let streamed = stored.0.values().map(|reached| reached.lsn).max().unwrap_or_default();
+        self.progress.confirmed.fetch_max(streamed.0, Ordering::Relaxed);
         self.confirmed.0.extend(stored.0);
         self.tell_assignment();
         Ok(())
