@@ -4,8 +4,8 @@ use super::finding::{Finding, Remedy, count, some_of};
 use super::postgres::Source;
 use super::report::Findings;
 use crate::change::Lsn;
-use crate::checkpoint::{State, StateStore, TablePhase};
-use crate::config::{PostgresSettings, Settings};
+use crate::checkpoint::{State, StateStore, TablePhase, Transport};
+use crate::config::{PostgresSettings, Settings, SyncSource};
 use crate::error::Result;
 use crate::server::clickhouse;
 use crate::source::postgres::{ReplicationServer, identify};
@@ -29,8 +29,12 @@ pub(super) async fn check(settings: &Settings, postgres: &PostgresSettings, sour
         findings.put("pipeline.position", Finding::not_run(why));
         return;
     }
-    let confirmed = source.slot.as_ref().and_then(|slot| slot.confirmed.as_deref()?.parse().ok());
     let server = identify(postgres).await;
+    if settings.sync.source == SyncSource::Kafka {
+        findings.put_result("pipeline.position", server.map(|server| offsets(&state, &server)));
+        return;
+    }
+    let confirmed = source.slot.as_ref().and_then(|slot| slot.confirmed.as_deref()?.parse().ok());
     findings.put_result("pipeline.position", server.map(|server| position(&state, confirmed, &server, &postgres.slot)));
 }
 
@@ -40,7 +44,31 @@ pub(super) async fn check(settings: &Settings, postgres: &PostgresSettings, sour
 /// What ClickHouse answers.
 pub(super) async fn load(settings: &Settings, postgres: &PostgresSettings) -> Result<State> {
     let server = clickhouse::connect(&settings.clickhouse)?;
-    StateStore::new(server, &settings.clickhouse.database, &settings.pipeline, &postgres.slot).load().await
+    let store = StateStore::new(server, &settings.clickhouse.database, &settings.pipeline, &postgres.slot);
+    match settings.sync.source {
+        SyncSource::Postgres => store,
+        SyncSource::Kafka => store.of(Transport::Kafka),
+    }
+    .load()
+    .await
+}
+
+/// Through Kafka the slot is the connector's affair; what is stored are offsets.
+fn offsets(state: &State, server: &ReplicationServer) -> Finding {
+    let Some(pipeline) = &state.pipeline else {
+        return Finding::pass("nothing is stored yet");
+    };
+    if pipeline.system_identifier != server.system_identifier {
+        return of_another_server(&pipeline.system_identifier, server);
+    }
+    let lsn = state.offsets.0.values().map(|reached| reached.lsn).max().unwrap_or_default();
+    Finding::pass(format!("stored up to {lsn}, in {}", count(state.offsets.0.len(), "partition")))
+}
+
+fn of_another_server(stored: &str, server: &ReplicationServer) -> Finding {
+    let now = &server.system_identifier;
+    Finding::fail(format!("stored is what came from another server: system {stored}, now {now}"))
+        .mend(Remedy::advice(ANEW))
 }
 
 /// `confirmed` is what the slot acknowledged, none where there is no slot.
@@ -53,10 +81,7 @@ fn position(state: &State, confirmed: Option<Lsn>, server: &ReplicationServer, s
         };
     };
     if pipeline.system_identifier != server.system_identifier {
-        return fail(format!(
-            "stored is what came from another server: system {}, now {}",
-            pipeline.system_identifier, server.system_identifier
-        ));
+        return of_another_server(&pipeline.system_identifier, server);
     }
     let Some(begin) = pipeline.consistent_point.as_deref().and_then(|text| text.parse::<Lsn>().ok()) else {
         return Finding::pass("a start that stored nothing: `sync` begins again");
