@@ -1,6 +1,6 @@
 //! Records that could not be carried: kept whole and once, shown, produced again, dropped.
 
-use crate::support::{Kafka, Outcome, Record, Stage, run};
+use crate::support::{Connect, Kafka, Outcome, Record, Stage, run};
 use bytes::Bytes;
 use pipectl::config::{Settings, Sources, load};
 use pipectl::dead_letters::Places;
@@ -167,4 +167,57 @@ fn more_than_were_allowed_end_the_pipeline() {
     assert_eq!(error.kind(), Kind::Value);
     assert!(error.to_string().contains("--max-dead-letters 2"), "{error}");
     assert_eq!(listed(&stage, &[]).len(), 3, "the one too many is kept, too");
+}
+
+#[test]
+fn sync_sets_aside_what_it_cannot_carry_and_takes_it_in_again() {
+    let stage = Stage::new("dead_sync");
+    let kafka = Kafka::of(&stage);
+    let connect = Connect::of(&stage);
+    stage.config(&format!(
+        "kafka:\n  brokers: {}\n  connect_url: {}\n  topic_prefix: {}\ntables:\n  - source: public.*\nsync:\n  source: kafka\n",
+        kafka.brokers, connect.url, stage.name
+    ));
+    stage.postgres.execute(
+        "CREATE TABLE public.t (id int PRIMARY KEY, v text); INSERT INTO public.t SELECT g, 'first' FROM generate_series(1, 50) AS g",
+    );
+    connect.apply(&Connect::debezium(&stage, &[]));
+    connect.wait_until_it_streams(&stage);
+    connect.wait_until_it_has_caught_up(&stage);
+    let topic = kafka.name("public.t");
+    // A snapshot's row that somebody broke on its way; and something else altogether.
+    let row = kafka.read(&topic).into_iter().find(|record| record.text().contains("\"id\":7,")).unwrap();
+    let broken = row.text().replace("\"id\":7,", "\"id\":\"seven\",");
+    kafka.send([Record::new(&topic, "x", "no envelope"), Record { value: Some(broken.into()), ..row.clone() }]);
+    stage.postgres.execute("UPDATE public.t SET v = 'second' WHERE id <= 10");
+    connect.wait_until_it_has_caught_up(&stage);
+
+    let synced = stage.pipectl(&["sync", "--until-caught-up"]);
+    assert_eq!(synced.status, Some(0), "{synced}");
+    assert!(synced.stderr.contains("a record is set aside"), "{synced}");
+    assert_eq!(listed(&stage, &[]).len(), 2);
+    assert_eq!(stage.clickhouse.value("SELECT count(), countIf(v = 'second') FROM {db}.t FINAL"), "50\t10");
+
+    // The same once more, and the cause of one of them mended: the row as it was goes back, and loses against what came since.
+    assert_eq!(stage.pipectl(&["dead-letters", "drop", "--topic", &topic, "--yes"]).status, Some(0));
+    let mended = DeadLetter {
+        topic: topic.clone(),
+        partition: 0,
+        offset: row.offset,
+        timestamp_ms: row.timestamp,
+        key: row.key.map(Bytes::from),
+        value: row.value.map(Bytes::from),
+        headers: Vec::new(),
+        table: None,
+        error: "broken".to_owned(),
+    };
+    run(Places::new(&settings(&stage), None).unwrap().store(&[mended, letter(&topic, 0, 1)])).unwrap();
+    let replayed = stage.pipectl(&["dead-letters", "replay"]);
+    assert_eq!(replayed.status, Some(0), "{replayed}");
+    let synced = stage.pipectl(&["sync", "--until-caught-up"]);
+    assert_eq!(synced.status, Some(0), "{synced}");
+    let left = listed(&stage, &[]);
+    assert_eq!((left.len(), &left[0]["value"]), (1, &json!({ "hex": "00ffc327225c0a09656e64" })), "{left:?}");
+    assert_eq!(stage.clickhouse.value("SELECT count(), countIf(v = 'second') FROM {db}.t FINAL"), "50\t10");
+    assert!(!synced.stderr.contains("parked"), "{synced}");
 }

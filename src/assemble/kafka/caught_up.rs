@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const POLL: Duration = Duration::from_millis(200);
+/// How often a further message is written while the connector is waited for.
+const NUDGE: Duration = Duration::from_secs(1);
 /// How often it is told that the connector is waited for.
 const TELL: Duration = Duration::from_secs(10);
 
@@ -52,8 +54,13 @@ impl Wanted {
     }
 
     async fn connector_confirmed(&self, lock: &PipelineLock, end: Lsn) -> Result<()> {
-        let mut told = Instant::now();
+        let (mut told, mut nudged) = (Instant::now(), Instant::now());
         loop {
+            // A connector confirms what came before the last thing that it has sent.
+            if nudged.elapsed() >= NUDGE {
+                nudged = Instant::now();
+                lock.heartbeat().await.ok();
+            }
             let Some(slot) = slot_state(lock.client(), &self.slot).await? else {
                 self.progress.note(format!(
                     "warning: there is no replication slot \"{}\": the topics are read to their ends as they are now",
