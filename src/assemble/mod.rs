@@ -15,10 +15,12 @@ mod resync;
 mod room;
 mod slots;
 mod status;
+mod switch;
 
 pub use remove::{Made, made, remove};
 pub use resync::{Resync, resync};
 pub use status::{PartitionStatus, PipelineStatus, TopicsStatus, status};
+pub use switch::{Switched, switch};
 
 use crate::change::{Lsn, TableName};
 use crate::config::{Settings, SyncSource};
@@ -49,6 +51,8 @@ pub struct SyncOptions {
     pub force: bool,
     /// Ends once more records than this are set aside; without end where absent.
     pub max_dead_letters: Option<u64>,
+    /// From topics: ends at their ends as they are at the start, whatever the connector still has to send.
+    pub until_ends: bool,
 }
 
 impl SyncOptions {

@@ -10,7 +10,7 @@ use super::slots::{Start, decide};
 use super::{SyncOptions, publication};
 use crate::batch::Ranges;
 use crate::change::{Lsn, Position, Version};
-use crate::checkpoint::{PipelineRecord, State, StateStore, TablePhase, TableRecord};
+use crate::checkpoint::{PipelineRecord, State, StateStore, TablePhase, TableRecord, Transport};
 use crate::config::{ClickHouseSettings, PostgresSettings, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::flow::{CheckpointStore, Sink};
@@ -66,6 +66,7 @@ impl Preparation<'_> {
     pub(super) async fn run(&self) -> Result<Prepared> {
         let postgres = self.settings.postgres.as_ref().ok_or_else(no_postgres)?;
         let lock = PipelineLock::take(postgres).await?;
+        super::switch::refuse_left(self.settings, Transport::Postgres).await?;
         let identity = identify_logical(postgres).await?;
         self.progress.expected_rows.store(0, Ordering::Relaxed);
         let mut store = StateStore::new(

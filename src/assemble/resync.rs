@@ -10,7 +10,7 @@ use super::lock::PipelineLock;
 use super::prepare::{drop_slot, numbered, slot_taken, table_record};
 use super::publication;
 use crate::change::{Lsn, Position, Version};
-use crate::checkpoint::{OffsetStore, PipelineRecord, State, StateStore, TablePhase, TableRecord};
+use crate::checkpoint::{OffsetStore, PipelineRecord, State, StateStore, TablePhase, TableRecord, Transport};
 use crate::config::{Settings, SyncSource};
 use crate::error::{Error, Kind, Result};
 use crate::flow::CheckpointStore;
@@ -92,6 +92,11 @@ pub async fn resync(
     let postgres = settings.postgres.as_ref().ok_or_else(no_postgres)?;
     let server = clickhouse::connect(&settings.clickhouse)?;
     let lock = PipelineLock::take(postgres).await?;
+    let transport = match settings.sync.source {
+        SyncSource::Postgres => Transport::Postgres,
+        SyncSource::Kafka => Transport::Kafka,
+    };
+    super::switch::refuse_left(settings, transport).await?;
     let mut store = StateStore::of_settings(settings, server.clone());
     server.execute(&ddl::create_database(&settings.clickhouse), &[]).await?;
     store.create().await?;

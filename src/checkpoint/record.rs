@@ -13,6 +13,7 @@ fn version() -> u32 {
 
 /// A pipeline's slot and where it began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, stored by its name")]
 pub struct PipelineRecord {
     /// Version of the record.
     #[serde(default = "version")]
@@ -36,6 +37,12 @@ pub struct PipelineRecord {
     /// Where the log stood when the pipeline changed over from the other transport.
     #[serde(default)]
     pub switched_at: Option<String>,
+    /// Where the topics ended then, by `partition:topic`: what lies before is of another time, and never read again.
+    #[serde(default)]
+    pub switched_offsets: BTreeMap<String, i64>,
+    /// Whether the pipeline has left this transport for the other one.
+    #[serde(default)]
+    pub left: bool,
 }
 
 impl PipelineRecord {
@@ -50,6 +57,8 @@ impl PipelineRecord {
             owns_publication,
             resync_all: false,
             switched_at: None,
+            switched_offsets: BTreeMap::new(),
+            left: false,
         }
     }
 }

@@ -18,6 +18,7 @@ mod seed;
 mod seed_summary;
 mod signals;
 mod status;
+mod switch;
 mod sync;
 mod tail;
 mod verify;
@@ -60,6 +61,7 @@ pub(crate) enum Command {
     Verify(verify::Arguments),
     Resync(resync::Args),
     DeadLetters(dead_letters::Arguments),
+    Switch(switch::Args),
     Drop(drop::Args),
 }
 
@@ -76,6 +78,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<ExitCode>
         Command::Tail(args) => tail::run(args, context).await,
         Command::Verify(arguments) => verify::run(arguments, context).await,
         Command::Resync(args) => resync::run(args, context).await,
+        Command::Switch(args) => Box::pin(switch::run(args, context)).await,
         Command::DeadLetters(arguments) => dead_letters::run(arguments, context).await,
         Command::Drop(args) => drop::run(args, context).await,
     }

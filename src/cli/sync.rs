@@ -66,6 +66,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode> {
         slot_timeout: args.slot_timeout.or(settings.sync.slot_timeout),
         force: args.force,
         max_dead_letters: args.max_dead_letters,
+        until_ends: false,
     };
     let _server = match args.http {
         Some(address) => Some(pipectl::http::serve(address, &settings.pipeline, Arc::clone(&progress)).await?),

@@ -29,6 +29,7 @@ mod layers;
 mod seed;
 mod sql_files;
 mod support;
+mod switch;
 mod sync_changes;
 #[cfg(feature = "failpoints")]
 mod sync_failpoints;

@@ -69,7 +69,7 @@ fn hinted(error: Error) -> Error {
     }
 }
 
-async fn streaming(plan: &ConnectorPlan, slot: &str, wait: Duration) -> Result<Applied> {
+pub(super) async fn streaming(plan: &ConnectorPlan, slot: &str, wait: Duration) -> Result<Applied> {
     let begun = Instant::now();
     loop {
         let status = plan.connect.status(&plan.name).await?;

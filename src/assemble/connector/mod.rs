@@ -4,11 +4,13 @@
 //! slot would end the stream for good.
 
 mod apply;
+mod hand_over;
 mod plan;
 mod remove;
 mod state;
 
 pub use apply::{Applied, apply};
+pub(super) use hand_over::{prepare_stopped, runs, start, stop, streams};
 pub use plan::{ApplyOptions, ConnectorPlan, plan};
 pub use remove::{RemoveOptions, Removed, remove};
 pub use state::{ConnectorReport, TaskReport, report};

@@ -57,7 +57,7 @@ pub async fn remove(settings: &Settings, options: RemoveOptions) -> Result<Remov
 }
 
 /// Forgets what a connector stored of its position. Where the worker cannot, the connector only ends.
-async fn forget(connect: &Connect, name: &str) -> Result<bool> {
+pub(super) async fn forget(connect: &Connect, name: &str) -> Result<bool> {
     if connect.stop(name).await.is_err() {
         return Ok(false);
     }

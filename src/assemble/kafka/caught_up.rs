@@ -41,9 +41,9 @@ impl Wanted {
         }
     }
 
-    /// Waits for the connector, and asks for the topics' ends then.
-    pub(super) async fn ends(&self) -> Result<Ends> {
-        if let Some(lock) = &self.lock {
+    /// Waits for the connector, unless the topics are wanted as they are, and asks for their ends then.
+    pub(super) async fn ends(&self, as_they_are: bool) -> Result<Ends> {
+        if let Some(lock) = self.lock.as_ref().filter(|_| !as_they_are) {
             let end = *self.log_end.get_or_try_init(|| log_end(lock)).await?;
             self.connector_confirmed(lock, end).await?;
         }

@@ -77,10 +77,10 @@ pub(super) async fn sync(
     let (ends, until) = watch::channel(None);
     let wanted = caught_up::Wanted::new(settings, &prepared, progress);
     let asking = async {
-        if !options.until_caught_up {
+        if !options.until_caught_up && !options.until_ends {
             return std::future::pending().await;
         }
-        match retrying(progress, stop, || wanted.ends()).await {
+        match retrying(progress, stop, || wanted.ends(options.until_ends)).await {
             Ok(found) => {
                 ends.send_replace(Some(found));
                 std::future::pending().await
@@ -134,6 +134,7 @@ async fn read(
         // A quarter waits in the client, a quarter in the open batch, a quarter on its way; the rest is for what is decoded in between.
         buffer: sync.memory / 4,
         force: options.force,
+        floor: prepared.floor.clone(),
     };
     progress.note(format!("reading {} as group \"{}\"", kafka(settings)?.brokers, group.group));
     let ended = sessions(settings, &group, (&mut engine, &until), (progress, stop)).await;

@@ -4,9 +4,10 @@ use super::super::SyncOptions;
 use super::super::lock::PipelineLock;
 use super::super::prepare::{park_refused, park_renamed, table_record};
 use super::super::renamed::follow;
+use super::super::switch;
 use super::{cluster, forms, kafka};
 use crate::batch::Ranges;
-use crate::change::Lsn;
+use crate::change::{Lsn, Offsets, Reached};
 use crate::checkpoint::{PipelineRecord, State, StateStore, TablePhase, Transport};
 use crate::config::Settings;
 use crate::decode::debezium::Forms;
@@ -36,6 +37,8 @@ pub(super) struct Prepared {
     pub(super) subscription: Vec<String>,
     pub(super) forms: Forms,
     pub(super) switched_at: Lsn,
+    /// What lies before is never read again.
+    pub(super) floor: Offsets,
 }
 
 /// The work of getting there.
@@ -46,12 +49,23 @@ pub(super) struct Preparation<'a> {
     pub(super) progress: &'a Arc<Progress>,
 }
 
+/// Where the topics ended when the pipeline changed over to them.
+fn floor(record: &PipelineRecord) -> Offsets {
+    let place = |name: &str| {
+        let (partition, topic) = name.split_once(':')?;
+        Some((topic.into(), partition.parse().ok()?))
+    };
+    let reached = |(name, next): (&String, &i64)| Some((place(name)?, Reached { next: *next, ..Reached::default() }));
+    Offsets(record.switched_offsets.iter().filter_map(reached).collect())
+}
+
 impl Preparation<'_> {
     pub(super) async fn run(&self) -> Result<Prepared> {
         let lock = match &self.settings.postgres {
             Some(postgres) => Some(Arc::new(PipelineLock::share(postgres).await?)),
             None => None,
         };
+        switch::refuse_left(self.settings, Transport::Kafka).await?;
         let (cluster, subscription) = cluster(self.settings)?;
         let cluster = Arc::new(cluster);
         self.first_topic(&cluster, &subscription).await?;
@@ -74,7 +88,7 @@ impl Preparation<'_> {
         self.progress.copied.store(true, Ordering::Relaxed);
         let switched_at = record.switched_at.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default();
         let forms = forms::forms(self.settings, self.progress).await?;
-        Ok(Prepared { lock, store, state, ranges, cluster, subscription, forms, switched_at })
+        Ok(Prepared { lock, store, state, ranges, cluster, subscription, forms, switched_at, floor: floor(&record) })
     }
 
     /// Waits until there is a topic to read: the topics of a new connector appear with their first records.

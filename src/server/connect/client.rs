@@ -111,6 +111,17 @@ impl Connect {
         accepted(&answer).map_err(|refused| refused.error(&config.scrub(&refused.text), &tried))
     }
 
+    /// Makes a connector that is stopped from its first moment on (Kafka 3.7 and later).
+    ///
+    /// # Errors
+    /// As for [`Connect::put_config`].
+    pub async fn create_stopped(&self, name: &str, config: &ConnectorConfig) -> Result<()> {
+        let tried = format!("could not make connector \"{name}\"");
+        let body = serde_json::json!({ "name": name, "config": config.0, "initial_state": "STOPPED" });
+        let answer = self.change(Method::POST, "/connectors", Some(body.to_string().into_bytes()), &tried).await?;
+        accepted(&answer).map_err(|refused| refused.error(&config.scrub(&refused.text), &tried))
+    }
+
     /// Has a plug-in look at a configuration. Debezium also tries to reach the database with it.
     ///
     /// # Errors

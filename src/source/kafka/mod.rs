@@ -32,6 +32,8 @@ pub struct GroupOptions {
     pub subscription: Vec<String>,
     /// Bytes of records that may wait in the client.
     pub buffer: usize,
+    /// Offsets that are never gone back behind, whatever the group has committed.
+    pub floor: Offsets,
     /// Whether to begin with what is there where the records before it are gone.
     pub force: bool,
 }

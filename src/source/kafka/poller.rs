@@ -447,7 +447,8 @@ impl Poller {
                 Offset::Offset(offset) => Some(offset),
                 _ => None,
             });
-            let known = Known { stored: *stored, committed, low, high };
+            let floor = self.options.floor.get(&assigned.topic, assigned.partition).map_or(0, |floor| floor.next);
+            let known = Known { stored: *stored, committed, low, high, floor };
             let begin = offset(assigned, known, self.options.force)?;
             tracing::debug!(topic = %assigned.topic, partition = assigned.partition, ?known, begin, "a partition begins");
             found

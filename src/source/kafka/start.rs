@@ -14,6 +14,8 @@ pub(super) struct Known {
     pub(super) low: i64,
     /// The offset behind the last one.
     pub(super) high: i64,
+    /// What is never gone back behind.
+    pub(super) floor: i64,
 }
 
 /// The offset to begin with.
@@ -24,14 +26,15 @@ pub(super) struct Known {
 /// # Errors
 /// [`Kind::SourceGap`] where the records from there on are not all there.
 pub(super) fn offset(assigned: &Assigned, known: Known, force: bool) -> Result<i64, Error> {
-    let Known { stored, committed, low, high } = known;
+    let Known { stored, committed, low, high, floor } = known;
     let wanted = match (stored, committed) {
         // Rewound behind what is there: what is gone is stored already.
         (Some(stored), Some(committed)) => stored.min(committed.max(low)),
         (Some(stored), None) => stored,
         // The destination knows nothing of what was committed: it is another one, or was emptied.
         (None, _) => 0,
-    };
+    }
+    .max(floor);
     let place = format!("topic \"{}\", partition {}", assigned.topic, assigned.partition);
     if wanted > high {
         return Err(Error::new(
@@ -60,7 +63,7 @@ mod tests {
 
     fn begins(stored: Option<i64>, committed: Option<i64>, (low, high): (i64, i64)) -> Result<i64, Kind> {
         let assigned = Assigned { id: 1, topic: "t".into(), partition: 0 };
-        offset(&assigned, Known { stored, committed, low, high }, false).map_err(|error| error.kind())
+        offset(&assigned, Known { stored, committed, low, high, floor: 0 }, false).map_err(|error| error.kind())
     }
 
     #[test]
@@ -82,9 +85,16 @@ mod tests {
     }
 
     #[test]
+    fn a_floor_is_not_gone_back_behind() {
+        let assigned = Assigned { id: 1, topic: "t".into(), partition: 0 };
+        let known = Known { stored: Some(9), committed: Some(2), low: 0, high: 10, floor: 6 };
+        assert_eq!(offset(&assigned, known, false).unwrap(), 6);
+    }
+
+    #[test]
     fn force_reads_what_is_there() {
         let assigned = Assigned { id: 1, topic: "t".into(), partition: 0 };
-        let known = Known { stored: None, committed: None, low: 3, high: 10 };
+        let known = Known { stored: None, committed: None, low: 3, high: 10, floor: 0 };
         assert_eq!(offset(&assigned, known, true).unwrap(), 3);
     }
 }
