@@ -265,14 +265,17 @@ struct Members<'a> {
     count: u32,
 }
 
+/// The members of an envelope, in the order of Debezium 2 and 3.
+const MEMBERS: &[&[u8]] = &[b"before", b"after", b"source", b"transaction", b"op", b"ts_ms", b"ts_us", b"ts_ns"];
+
 fn payload<'a>(cursor: &mut Cursor<'a>, schema: SchemaText<'a>) -> Result<Parsed<'a>, Malformed> {
     let start = *cursor;
     if !cursor.opens() {
         return Ok(if cursor.value()? == Json::Null { Parsed::Empty } else { Parsed::Other });
     }
     let mut members = Members::default();
-    let mut first = true;
-    while let Some(name) = cursor.member(&mut first)? {
+    let (mut first, mut next) = (true, 0);
+    while let Some(name) = cursor.member_of(&mut first, MEMBERS, &mut next)? {
         members.count += 1;
         members.take(name, cursor)?;
     }
@@ -280,8 +283,7 @@ fn payload<'a>(cursor: &mut Cursor<'a>, schema: SchemaText<'a>) -> Result<Parsed
 }
 
 impl<'a> Members<'a> {
-    fn take(&mut self, name: Text<'a>, cursor: &mut Cursor<'a>) -> Result<(), Malformed> {
-        let name = name.plain().unwrap_or_default();
+    fn take(&mut self, name: &[u8], cursor: &mut Cursor<'a>) -> Result<(), Malformed> {
         if name == b"source" {
             return self.take_source(cursor);
         }
@@ -359,14 +361,33 @@ fn status(text: Text<'_>) -> Option<MarkerStatus> {
     }
 }
 
+/// The members of `source`, in the order of Debezium 3.
+const SOURCE: &[&[u8]] = &[
+    b"version",
+    b"connector",
+    b"name",
+    b"ts_ms",
+    b"snapshot",
+    b"db",
+    b"sequence",
+    b"ts_us",
+    b"ts_ns",
+    b"schema",
+    b"table",
+    b"txId",
+    b"lsn",
+    b"xmin",
+    b"origin",
+    b"origin_lsn",
+];
+
 /// Reads `source`, the cursor standing behind its brace.
 fn origin<'a>(cursor: &mut Cursor<'a>) -> Result<Origin<'a>, Malformed> {
     let mut origin = Origin::default();
-    let mut first = true;
-    let mut named = false;
-    while let Some(name) = cursor.member(&mut first)? {
-        let value = cursor.value()?;
-        match (name.plain().unwrap_or_default(), value) {
+    let (mut first, mut next, mut named) = (true, 0, false);
+    let mut millis = None;
+    while let Some(name) = cursor.member_of(&mut first, SOURCE, &mut next)? {
+        match (name, cursor.value()?) {
             (b"connector", Json::String(text)) => origin.connector = text.string()?,
             (b"version", Json::String(text)) => origin.version = text.string()?,
             (b"name", Json::String(text)) => origin.name = text.string()?,
@@ -380,18 +401,20 @@ fn origin<'a>(cursor: &mut Cursor<'a>) -> Result<Origin<'a>, Malformed> {
             (b"txId", Json::Number(xid)) => origin.xid = Some(unsigned(xid)? as u32),
             (b"snapshot", Json::String(text)) => origin.snapshot = Snapshot::parse(&text.unescaped()?)?,
             (b"snapshot", Json::Bool(true)) => origin.snapshot = Snapshot::True,
-            (b"sequence", Json::String(text)) => origin.previous_commit = previous_commit(&text.unescaped()?)?,
+            (b"sequence", Json::String(text)) => origin.previous_commit = previous_commit(text.raw())?,
             (b"ts_us", Json::Number(micros)) => origin.ts_us = Some(number::integer(micros)?),
-            (b"ts_ms", Json::Number(millis)) if origin.ts_us.is_none() => {
-                origin.ts_us = number::integer(millis)?.checked_mul(1000);
-            }
+            (b"ts_ms", Json::Number(token)) => millis = Some(token),
             _ => {}
         }
+    }
+    // Older versions have nothing finer.
+    if let (None, Some(millis)) = (origin.ts_us, millis) {
+        origin.ts_us = number::integer(millis)?.checked_mul(1000);
     }
     if named { Ok(origin) } else { Err(Malformed("the table of a change")) }
 }
 
-/// The first of the two in `["24023119","24023128"]` or `[null,"24023128"]`.
+/// The first of the two in `["24023119","24023128"]` or `[null,"24023128"]`, a JSON text in a JSON string, whose quotes are escaped.
 fn previous_commit(sequence: &[u8]) -> Result<Option<Lsn>, Malformed> {
     const BAD: Malformed = Malformed("a sequence of two LSNs");
     let list = sequence.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]")).ok_or(BAD)?;
@@ -399,7 +422,8 @@ fn previous_commit(sequence: &[u8]) -> Result<Option<Lsn>, Malformed> {
     if first == b"null" {
         return Ok(None);
     }
-    let digits = first.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).ok_or(BAD)?;
+    let quoted = |quote: &[u8]| first.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+    let digits = quoted(br#"\""#).or_else(|| quoted(b"\"")).ok_or(BAD)?;
     unsigned(digits).map(|lsn| Some(Lsn(lsn))).map_err(|_| BAD)
 }
 

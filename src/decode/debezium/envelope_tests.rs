@@ -92,6 +92,7 @@ fn sequences() {
     assert_eq!(previous_commit(br#"[null,"24023128"]"#), Ok(None));
     assert_eq!(previous_commit(br#"["24023119","24023128"]"#), Ok(Some(Lsn(24_023_119))));
     assert_eq!(previous_commit(br#"["24023119", null]"#), Ok(Some(Lsn(24_023_119))));
+    assert_eq!(previous_commit(br#"[\"24023119\",\"24023128\"]"#), Ok(Some(Lsn(24_023_119))));
     for bad in ["", "[]", "null", "[\"x\",\"1\"]", "[1,2]", "[\"-1\",\"1\"]"] {
         assert!(previous_commit(bad.as_bytes()).is_err(), "{bad}");
     }

@@ -49,6 +49,11 @@ impl<'a> Text<'a> {
         (!self.escaped).then_some(self.raw)
     }
 
+    /// The text as it lies in the message, with its escapes.
+    pub(super) fn raw(self) -> &'a [u8] {
+        self.raw
+    }
+
     /// Whether the text is this one.
     #[inline]
     pub fn is(self, other: &[u8]) -> bool {
@@ -269,6 +274,47 @@ impl<'a> Cursor<'a> {
         self.blank();
         let [b':', rest @ ..] = self.rest else { return Err(Malformed("a colon")) };
         self.rest = rest;
+        Ok(Some(name))
+    }
+
+    /// Moves behind the name and the colon of the next member where it is the one that is expected, as it mostly is: records of one kind
+    /// name the same members in the same order. Whatever else is there, it stays for [`member`](Self::member).
+    #[inline]
+    pub(super) fn expects(&mut self, first: &mut bool, name: &[u8]) -> bool {
+        let rest = match self.rest {
+            [b',', b'"', rest @ ..] if !*first => rest,
+            [b'"', rest @ ..] if *first => rest,
+            _ => return false,
+        };
+        match rest.strip_prefix(name) {
+            // A backslash in the message is half of an escape.
+            Some([b'"', b':', rest @ ..]) if !name.contains(&b'\\') => {
+                self.rest = rest;
+                *first = false;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The name of the next member, looked for first where the one before says it is: `names` in their usual order, `next` the place of the one
+    /// that is expected.
+    #[inline]
+    pub(super) fn member_of(
+        &mut self,
+        first: &mut bool,
+        names: &[&'a [u8]],
+        next: &mut usize,
+    ) -> Result<Option<&'a [u8]>, Malformed> {
+        if let Some(name) = names.get(*next)
+            && self.expects(first, name)
+        {
+            *next += 1;
+            return Ok(Some(name));
+        }
+        let Some(name) = self.member(first)? else { return Ok(None) };
+        let name = name.plain().unwrap_or_default();
+        *next = names.iter().position(|known| *known == name).map_or(*next, |place| place + 1);
         Ok(Some(name))
     }
 

@@ -122,8 +122,14 @@ impl RowReader {
         let mut cursor = row.open();
         let mut first = true;
         let mut expected = 0;
-        while let Some(name) = cursor.member(&mut first).map_err(RowProblem::Broken)? {
-            let (index, field) = find(shape, expected, name)?;
+        loop {
+            let next = shape.fields.get(expected).filter(|field| cursor.expects(&mut first, field.name.as_bytes()));
+            let (index, field) = if let Some(field) = next {
+                (expected, field)
+            } else {
+                let Some(name) = cursor.member(&mut first).map_err(RowProblem::Broken)? else { break };
+                find(shape, name)?
+            };
             expected = index + 1;
             let value = cursor.value().map_err(RowProblem::Broken)?;
             let malformed = |Malformed(expected)| RowProblem::Malformed { field: index, expected };
@@ -161,16 +167,12 @@ impl RowReader {
     }
 }
 
-/// The field of a name, which in almost every row is the next one.
-#[inline]
-fn find<'s>(shape: &'s RecordShape, expected: usize, name: Text<'_>) -> Result<(usize, &'s ShapeField), RowProblem> {
-    match shape.fields.get(expected) {
-        Some(field) if name.is(field.name.as_bytes()) => Ok((expected, field)),
-        _ => shape.fields.iter().enumerate().find(|(_, field)| name.is(field.name.as_bytes())).ok_or_else(|| {
-            let name = name.unescaped().unwrap_or_default();
-            RowProblem::UnknownField(String::from_utf8_lossy(&name).into_owned())
-        }),
-    }
+/// The field of a name.
+fn find<'s>(shape: &'s RecordShape, name: Text<'_>) -> Result<(usize, &'s ShapeField), RowProblem> {
+    shape.fields.iter().enumerate().find(|(_, field)| name.is(field.name.as_bytes())).ok_or_else(|| {
+        let name = name.unescaped().unwrap_or_default();
+        RowProblem::UnknownField(String::from_utf8_lossy(&name).into_owned())
+    })
 }
 
 impl<'a> Row<'a> {
@@ -201,5 +203,58 @@ impl<'a> Iterator for RowFields<'a> {
         let field = self.row.field(self.next)?;
         self.next += 1;
         Some(field)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::json::Cursor;
+    use super::super::{Forms, column, form};
+    use super::*;
+    use crate::decode::debezium::{ConnectField, ConnectType, Kind};
+
+    fn shape(names: &[&str]) -> RecordShape {
+        let fields = names.iter().map(|name| {
+            let connect_type = ConnectType::plain(Kind::String);
+            let field = ConnectField { name: (*name).to_owned(), optional: true, connect_type, default: None };
+            let form = form(&column(&field), Some(&field.connect_type), &Forms::default(), true).unwrap();
+            ShapeField { name: field.name, form }
+        });
+        RecordShape { fields: fields.collect() }
+    }
+
+    fn read(text: &str, names: &[&str]) -> Result<Vec<String>, RowProblem> {
+        let Ok(Json::Object(row)) = Cursor::new(text.as_bytes()).value() else { panic!("{text}") };
+        let mut reader = RowReader::new();
+        let row = reader.read(row, &shape(names))?;
+        Ok(row.fields().map(|field| format!("{field:?}")).collect())
+    }
+
+    #[test]
+    fn fields_come_in_the_shapes_order_whatever_the_records() {
+        let ordered = read(r#"{"a":"1","b":"é\n","c":null}"#, &["a", "b", "c"]).unwrap();
+        assert_eq!(ordered[0], format!("{:?}", Field::Text(b"1")));
+        assert_eq!(ordered[1], format!("{:?}", Field::Text("é\n".as_bytes())));
+        assert_eq!(ordered[2], format!("{:?}", Field::Null));
+        for other in [r#"{"c":null,"a":"1","b":"é\n"}"#, r#"{ "b" : "é\n" , "c" : null , "a" : "1" }"#] {
+            assert_eq!(read(other, &["a", "b", "c"]).as_ref(), Ok(&ordered), "{other}");
+        }
+    }
+
+    #[test]
+    fn other_fields_than_the_shapes_are_told() {
+        assert_eq!(read(r#"{"a":"1","x\"y":"2"}"#, &["a"]), Err(RowProblem::UnknownField("x\"y".to_owned())));
+        assert_eq!(read(r#"{"b":"1"}"#, &["a", "b"]), Err(RowProblem::Missing(0)));
+        assert_eq!(read("{}", &["a"]), Err(RowProblem::Missing(0)));
+        let twice = RowProblem::Malformed { field: 0, expected: "a name once only" };
+        assert_eq!(read(r#"{"a":"1","a":"2"}"#, &["a"]), Err(twice));
+        assert_eq!(read(r#"{"a":{}}"#, &["a"]), Err(RowProblem::Malformed { field: 0, expected: "a string" }));
+    }
+
+    #[test]
+    fn names_are_compared_without_their_escapes() {
+        assert!(read(r#"{"a\\b":"1","q\"":"2"}"#, &["a\\b", "q\""]).is_ok());
+        // A line feed in the record, a backslash and a letter in the column's name.
+        assert_eq!(read(r#"{"a\nb":"1"}"#, &["a\\nb"]), Err(RowProblem::UnknownField("a\nb".to_owned())));
     }
 }
