@@ -209,7 +209,7 @@ impl Connect {
         loop {
             let call = Call { method: method.clone(), path, body: body.clone(), timeout: TIMEOUT };
             let answer = self.http.call(call).await.map_err(|error| error.during(tried))?;
-            if answer.status != StatusCode::CONFLICT || Instant::now() >= deadline {
+            if !rebalances(&answer) || Instant::now() >= deadline {
                 return Ok(answer);
             }
             tokio::time::sleep(PAUSE).await;
@@ -233,7 +233,7 @@ impl Connect {
             if answer.status == StatusCode::NOT_FOUND {
                 return Ok(None);
             }
-            if answer.status == StatusCode::CONFLICT && Instant::now() < deadline {
+            if rebalances(&answer) && Instant::now() < deadline {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
@@ -256,6 +256,12 @@ fn unreadable(tried: &str, error: serde_json::Error) -> Error {
     Error::new(Kind::Source, tried)
         .because(error)
         .hint("is `kafka.connect_url` the REST interface of Kafka Connect (port 8083 by default)?")
+}
+
+/// Whether the workers are sharing out their work and can be asked again in a moment: 409, or 500 with a word of it.
+fn rebalances(answer: &Answer) -> bool {
+    let says = || refusal(&answer.body).contains("rebalance");
+    answer.status == StatusCode::CONFLICT || (answer.status == StatusCode::INTERNAL_SERVER_ERROR && says())
 }
 
 /// An answer that says no.
