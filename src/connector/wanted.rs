@@ -281,17 +281,17 @@ mod tests {
     #[test]
     fn what_no_setting_helps_against_is_named() {
         let mut table = table("t", vec![0], ReplicaIdentity::Default);
-        let column_of = |name: &str, type_oid: u32, type_name: &str| Column {
-            type_oid,
+        let column_of = |name: &str, type_name: &str, output_function: &str| Column {
             type_name: type_name.to_owned(),
             source_type: SourceType::Text,
+            output_function: format!("pg_catalog.{output_function}"),
             ..column(name, false)
         };
         table.columns.extend([
-            column_of("at", 1266, "time with time zone"),
-            column_of("spans", 1187, "interval[]"),
-            column_of("bits", 1562, "bit varying(20)"),
-            column_of("plain", 869, "inet"),
+            column_of("at", "time with time zone", "timetz_out"),
+            column_of("spans", "interval[]", "array_out"),
+            column_of("bits", "bit varying(20)", "varbit_out"),
+            column_of("plain", "inet", "inet_out"),
         ]);
         let settings = settings("  - public.*");
         let found = captured(&settings, &[table]).unwrap();
