@@ -109,6 +109,12 @@ fn summary(settings: &Settings, progress: &Progress, ended: Ended, output: &Outp
             output.message(&format!("{name}.{column}: {count} values that ClickHouse cannot hold are NULL"));
         }
     }
+    let dead = number(&progress.dead_letters);
+    if dead > 0 {
+        output.message(&format!(
+            "{dead} records are set aside and not stored: `pipectl dead-letters list` tells which and why, `pipectl dead-letters replay` tries them again"
+        ));
+    }
     if !output.is_json() {
         return Ok(());
     }
@@ -122,5 +128,6 @@ fn summary(settings: &Settings, progress: &Progress, ended: Ended, output: &Outp
         "batches": number(&progress.groups),
         "bytes": number(&progress.bytes),
         "confirmed_lsn": confirmed.to_string(),
+        "dead_letters": dead,
     }))
 }

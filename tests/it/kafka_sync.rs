@@ -164,7 +164,8 @@ fn a_record_that_cannot_be_carried_is_set_aside() {
     ]);
     piped.change(1000);
     let outcome = piped.sync();
-    assert!(outcome.stderr.contains("set aside"), "{outcome}");
+    assert!(outcome.stderr.trim_end().lines().last().unwrap().contains("pipectl dead-letters list"), "{outcome}");
+    assert!(outcome.stderr.contains("2 records are set aside"), "{outcome}");
     let letters = format!("SELECT count() FROM {}.pipectl_dead_letters FINAL", piped.stage.name);
     assert_eq!(piped.stage.clickhouse.value(&letters), "2");
     piped.equal();

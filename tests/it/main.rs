@@ -25,6 +25,8 @@ mod doctor;
 mod kafka_faults;
 mod kafka_stack;
 mod kafka_sync;
+mod kafka_tables;
+mod kafka_types;
 mod layers;
 mod seed;
 mod sql_files;

@@ -1,6 +1,7 @@
 //! From settings to a pipeline that reads Debezium's topics.
 
 mod caught_up;
+mod described;
 mod forms;
 mod prepare;
 mod refetch;

@@ -124,7 +124,7 @@ impl Preparation<'_> {
         }
     }
 
-    /// The tables that are known before any record of them: by Postgres' catalog, or written out in the configuration.
+    /// The tables that are known before any record of them: those of Postgres' catalog.
     async fn make_tables(
         &self,
         lock: Option<&PipelineLock>,
@@ -132,8 +132,8 @@ impl Preparation<'_> {
     ) -> Result<(Vec<TablePlan>, Ranges)> {
         let mut settings = Settings { statements: Vec::new(), ..self.settings.clone() };
         if lock.is_none() {
-            // What the others are is told by their records.
-            settings.tables.retain(|rule| rule.written_out.is_some());
+            // What they are is told by their records; those that are written out are held against them first.
+            settings.tables.clear();
         }
         let facts = gather(&settings, lock.map(PipelineLock::client), self.server).await?;
         let state = store.load().await?;

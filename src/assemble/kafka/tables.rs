@@ -2,21 +2,22 @@
 
 use super::super::SyncOptions;
 use super::super::live::{Fit, LiveTables};
+use super::described::described;
 use super::kafka;
 use super::prepare::Prepared;
 use crate::batch::{Layout, RowMap, needs_text};
-use crate::change::{Offsets, ReplicaIdentity, TableName, TableSchema, Version};
+use crate::change::{Offsets, TableName, TableSchema, Version};
 use crate::checkpoint::{TablePhase, TableRecord};
 use crate::config::Settings;
 use crate::decode::debezium::avro::{Schema, SchemaId};
-use crate::decode::debezium::{Form, Forms, RecordShape, ShapeField, column, form};
+use crate::decode::debezium::{Form, Forms, RecordShape, ShapeField, form};
 use crate::error::{Error, Kind, Result};
 use crate::flow::{AdoptedRecords, RecordFields, RecordTables, StoredRecords};
 use crate::server::clickhouse::Server;
 use crate::server::kafka::{Cluster, client_config, is_compacted};
 use crate::server::postgres::table_of_name;
 use crate::server::registry::{self, Registry};
-use crate::sink::clickhouse::left_out;
+use crate::sink::clickhouse::{left_out, plan_table};
 use crate::sync::Progress;
 use rdkafka::ClientConfig;
 use std::collections::HashMap;
@@ -68,6 +69,10 @@ impl RecordCatalog {
             self.progress.note(format!("warning: {reason}"));
             return Ok(AdoptedRecords::Ignored);
         }
+        if self.live.settings.postgres.is_none() {
+            // What is written wrongly is to be mended first: to copy a parked table again takes Postgres.
+            plan_table(&schema, rule, &self.live.settings.clickhouse)?;
+        }
         let (relation, target) = (schema.relid, rule.target_of(&schema.name));
         match self.live.state.tables.get(&relation).map(|record| record.phase) {
             Some(TablePhase::Parked) => return Ok(AdoptedRecords::Parked(relation)),
@@ -103,7 +108,7 @@ impl RecordCatalog {
             return Ok(None);
         }
         if self.live.settings.postgres.is_none() {
-            return described(name, fields).map(Some);
+            return described(name, self.live.settings.rule_for(name), fields, &self.forms).map(Some);
         }
         if let Some(schema) = table_of_name(self.live.client().await?, name).await? {
             return Ok(Some(schema));
@@ -116,49 +121,12 @@ impl RecordCatalog {
         };
         if renamed.is_none() && self.live.settings.rule_for(name).is_some() {
             if fields.schema.is_some() {
-                return described(name, fields).map(Some);
+                return described(name, self.live.settings.rule_for(name), fields, &self.forms).map(Some);
             }
             self.progress.note(format!("warning: {name} is no longer in Postgres: its records are passed over"));
         }
         Ok(renamed)
     }
-}
-
-/// The table that records with a schema tell of.
-///
-/// # Errors
-/// [`Kind::Config`] where they carry none: what their values are could only be guessed.
-fn described(name: &TableName, fields: &RecordFields) -> Result<TableSchema> {
-    let Some(schema) = &fields.schema else {
-        return Err(Error::new(
-            Kind::Config,
-            format!("could not tell the types of {name}: its records carry no schema, and no Postgres is configured"),
-        )
-        .hint(
-            "set `postgres.url` (only the catalog is read), or let the connector's converter write schemas (`value.converter.schemas.enable: true`)",
-        ));
-    };
-    let columns: Vec<_> =
-        (1..).zip(&schema.fields).map(|(number, field)| crate::change::Column { number, ..column(field) }).collect();
-    let key = fields.key.iter().filter_map(|name| columns.iter().position(|column| column.name == *name)).collect();
-    Ok(TableSchema {
-        relid: id_of(name),
-        name: name.clone(),
-        columns,
-        key,
-        identity: ReplicaIdentity::Default,
-        partitioned: false,
-        unlogged: false,
-        estimated_rows: 0,
-        bytes: 0,
-    })
-}
-
-/// An id for a table that no catalog has: FNV-1a of its name, above the ids that a new server gives.
-fn id_of(name: &TableName) -> u32 {
-    let hash =
-        name.to_string().bytes().fold(0x811C_9DC5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    hash | 0x8000_0000
 }
 
 /// How each field of the records is spelled; those that are not stored are passed over.
@@ -185,10 +153,11 @@ fn shape(schema: &TableSchema, layout: &Layout, fields: &RecordFields, forms: &F
 fn unknown_form(schema: &TableSchema, column: &str, setting: &str) -> Error {
     Error::new(
         Kind::Config,
-        format!("could not tell what the values of column \"{column}\" of {} mean: the records carry no schema, and the connector's {setting} is not known", schema.name),
+        format!("could not tell what the values of column \"{column}\" of {} mean: the records carry no schema, and the connector's {setting} is not known, or not enough", schema.name),
     )
     .hint(format!(
-        "set `kafka.connect_url`, so that the connector's settings can be read; or write `{setting}` under `kafka.connector` as the connector has it"
+        "set `kafka.connect_url`, so that the connector's settings can be read, or write `{setting}` under `kafka.connector` as the connector has it; without \
+         `postgres.url`, `time.precision.mode: adaptive` is not enough: it spells by a precision that only the catalog, or a schema in the records, tells"
     ))
 }
 

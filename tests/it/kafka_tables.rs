@@ -1,0 +1,152 @@
+//! Tables through topics as a whole: those without a key, those that are copied again, and members of the group that come back.
+
+use crate::support::{Connect, Invocation, Kafka, Outcome, Stage};
+use std::time::Duration;
+
+struct Piped {
+    connect: Connect,
+    kafka: Kafka,
+    stage: Stage,
+}
+
+impl Piped {
+    fn new(test: &str, schema: &str, further: &[(&str, &str)]) -> Self {
+        let stage = Stage::new(test);
+        stage.postgres.execute(schema);
+        let kafka = Kafka::of(&stage);
+        let connect = Connect::of(&stage);
+        let mut settings =
+            vec![("skipped.operations", "none"), ("schema.include.list", "public"), ("heartbeat.interval.ms", "200")];
+        settings.extend(further);
+        connect.apply(&Connect::debezium(&stage, &settings));
+        connect.wait_until_it_streams(&stage);
+        let piped = Self { connect, kafka, stage };
+        piped.configure("");
+        piped
+    }
+
+    fn configure(&self, properties: &str) {
+        self.stage.config(&format!(
+            "kafka:\n  brokers: {}\n  topic_prefix: {}\n  connect_url: {}\n{properties}tables:\n  - source: public.*\n    keyless: insert_only\nsync:\n  source: kafka\n",
+            self.kafka.brokers, self.stage.name, self.connect.url
+        ));
+    }
+
+    fn call(&self, arguments: &[&str]) -> Invocation {
+        self.stage.invocation(arguments)
+    }
+
+    fn good(&self, arguments: &[&str]) -> Outcome {
+        let outcome = self.call(arguments).run();
+        assert_eq!(outcome.status, Some(0), "{outcome}");
+        outcome
+    }
+
+    fn sync(&self) {
+        let outcome = self.good(&["sync", "--until-caught-up"]);
+        assert!(!outcome.stderr.contains("parked") && !outcome.stderr.contains("set aside"), "{outcome}");
+    }
+
+    /// What was read before is read again.
+    fn rewind(&self, topic: &str) {
+        self.kafka.commit(&self.connect.name(), topic, 0);
+        self.stage
+            .clickhouse
+            .execute("ALTER TABLE {db}.pipectl_state DELETE WHERE kind = 'offset' SETTINGS mutations_sync = 2");
+    }
+}
+
+#[test]
+fn rows_without_a_key_are_stored_as_often_as_they_are_there() {
+    let piped = Piped::new(
+        "kafka_keyless",
+        "CREATE TABLE log (v int, note text); ALTER TABLE log REPLICA IDENTITY FULL;
+         INSERT INTO log SELECT n % 3, 'copied' FROM generate_series(1, 30) AS n",
+        &[("provide.transaction.metadata", "true")],
+    );
+    let stored = || {
+        let rows = piped
+            .stage
+            .clickhouse
+            .value("SELECT toString(groupArray((v, note, n))) FROM (SELECT v, note, count() AS n FROM {db}.log FINAL GROUP BY v, note ORDER BY note, v)");
+        rows.replace('\\', "")
+    };
+    let copied = "[(0,'copied',10),(1,'copied',10),(2,'copied',10)";
+    piped.sync();
+    assert_eq!(stored(), format!("{copied}]"));
+    piped.stage.postgres.execute(
+        "BEGIN; INSERT INTO log VALUES (7, 'same'), (7, 'same'); INSERT INTO log VALUES (7, 'same'); COMMIT;
+         INSERT INTO log VALUES (7, 'same'); UPDATE log SET v = 8 WHERE v = 0; DELETE FROM log WHERE v = 1",
+    );
+    piped.sync();
+    let changed = format!("{copied},(7,'same',4)]");
+    assert_eq!(stored(), changed, "inserts alone are kept");
+    for _ in 0..2 {
+        piped.rewind(&piped.kafka.name("public.log"));
+        piped.sync();
+        assert_eq!(stored(), changed, "records that are read again are the same rows");
+    }
+    let verified = piped.call(&["verify"]).run();
+    assert!(verified.stdout.contains("log") || verified.stderr.contains("log"), "{verified}");
+}
+
+#[test]
+fn all_tables_can_be_copied_again() {
+    let piped = Piped::new(
+        "kafka_resync",
+        "CREATE TABLE a (id int PRIMARY KEY, v int); CREATE TABLE b (id int PRIMARY KEY, v text);
+         INSERT INTO a SELECT n, 0 FROM generate_series(1, 50) AS n; INSERT INTO b SELECT n, 'old' FROM generate_series(1, 50) AS n",
+        &[],
+    );
+    piped.sync();
+    for arguments in [&["resync", "--all"][..], &["resync", "a"]] {
+        piped.stage.clickhouse.execute("INSERT INTO {db}.a SELECT id + 1000, v, _version, 0 FROM {db}.a");
+        // One half waits in the topics while the tables are copied.
+        piped.stage.postgres.execute(
+            "UPDATE a SET v = v + 1; DELETE FROM a WHERE id % 10 = 0; UPDATE b SET id = id + 1000 WHERE id % 7 = 0 AND id < 1000",
+        );
+        piped.connect.wait_until_it_has_caught_up(&piped.stage);
+        piped.stage.postgres.execute("UPDATE b SET v = 'new' WHERE id % 2 = 0; INSERT INTO a VALUES (10, 10)");
+        piped.good(arguments);
+        piped
+            .stage
+            .postgres
+            .execute("UPDATE a SET v = -v WHERE id % 3 = 0; DELETE FROM b WHERE id = 1; DELETE FROM a WHERE id = 10");
+        piped.sync();
+        piped.good(&["verify"]);
+    }
+}
+
+#[test]
+fn a_static_member_comes_back_without_a_rebalance() {
+    let piped = Piped::new(
+        "kafka_static",
+        "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY); INSERT INTO a VALUES (0); INSERT INTO b VALUES (0)",
+        &[("topic.creation.default.partitions", "2"), ("topic.creation.default.replication.factor", "1")],
+    );
+    piped.configure("  properties:\n    group.instance.id: ${INSTANCE}\n");
+    let member = |name: &str| piped.call(&["sync"]).env("INSTANCE", name).spawn();
+    let mut first = member("first");
+    first.wait_for("reading 4 partitions of 2 topics");
+    let mut second = member("second");
+    second.wait_for("reading 2 partitions");
+    first.wait_for("reading 2 partitions");
+    let told = first.told().matches("partitions of").count();
+    second.signal("TERM");
+    let ended = second.finish(Duration::from_secs(60));
+    assert_eq!(ended.status, Some(0), "{ended}");
+    let mut again = member("second");
+    again.wait_for("reading 2 partitions");
+    for number in 1..50 {
+        piped.stage.postgres.execute(&format!("INSERT INTO a VALUES ({number}); INSERT INTO b VALUES ({number})"));
+    }
+    piped.stage.wait_until("the rows of all partitions are stored", |stage| {
+        stage.clickhouse.value("SELECT (SELECT count() FROM {db}.a) + (SELECT count() FROM {db}.b)") == "100"
+    });
+    assert_eq!(first.told().matches("partitions of").count(), told, "{}", first.told());
+    for running in [first, again] {
+        running.signal("TERM");
+        let ended = running.finish(Duration::from_secs(60));
+        assert_eq!(ended.status, Some(0), "{ended}");
+    }
+}

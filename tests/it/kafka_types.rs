@@ -1,0 +1,128 @@
+//! Topics without a Postgres to ask: column types by the records' schemas, or by a table that is written out; else an error that names the setting.
+
+use crate::support::{Connect, Kafka, Outcome, Stage};
+
+const SCHEMA: &str = "
+    CREATE TABLE typed (id bigint PRIMARY KEY, small smallint, n int, ok bool, d float8, amount numeric(12, 2), at timestamp, atz timestamptz,
+        day date, who uuid, note text, tags text[], raw bytea);
+    INSERT INTO typed VALUES (1, -3, 70000, true, 1.5, 12.50, '2026-01-02 03:04:05.123456', '2026-01-02 03:04:05.654321+00', '1999-12-31',
+        '0f0e0d0c-0b0a-0908-0706-050403020100', 'copied', '{a,NULL}', '\\x00ff'), (2, 1, 1, false, 0, 0, NULL, NULL, NULL, NULL, '', '{}', NULL)";
+
+const CHANGES: &str = "
+    INSERT INTO typed VALUES (3, 2, -1, NULL, -0.25, -99999999.99, '1969-12-31 23:59:59.5', '2026-06-01 00:00:00+02', '2024-02-29', NULL, 'é \"x\"', '{}', NULL);
+    UPDATE typed SET amount = amount + 1, note = 'streamed' WHERE id = 1;
+    DELETE FROM typed WHERE id = 2;
+    ALTER TABLE typed ADD COLUMN extra int; ALTER TABLE typed DROP COLUMN raw;
+    UPDATE typed SET extra = 5, n = n + 1 WHERE id = 3";
+
+/// What is the same in both forms of the test.
+const STORED: &str = "(1,-3,70000,true,1.5,13.5,'2026-01-02 03:04:05.123456','2026-01-02 03:04:05.654321','1999-12-31','0f0e0d0c-0b0a-0908-0706-050403020100','streamed',['a',NULL]);\
+    (3,2,0,NULL,-0.25,-99999999.99,'1969-12-31 23:59:59.500000','2026-05-31 22:00:00.000000','2024-02-29',NULL,'é \"x\"',[])";
+
+const WRITTEN: &str = "tables:
+  - source: public.typed
+    order_by: [id]
+    columns:
+      - {name: id, type: Int64}
+      - {name: small, type: Nullable(Int16)}
+      - {name: n, type: Nullable(Int32)}
+      - {name: ok, type: Nullable(Bool)}
+      - {name: d, type: Nullable(Float64)}
+      - {name: amount, type: 'Nullable(Decimal(12, 2))'}
+      - {name: at, type: Nullable(DateTime64(6))}
+      - {name: atz, type: Nullable(DateTime64(6))}
+      - {name: day, type: Nullable(Date32)}
+      - {name: who, type: Nullable(UUID)}
+      - {name: note, type: Nullable(String)}
+      - {name: tags, type: Array(Nullable(String))}
+";
+
+struct Piped {
+    connect: Connect,
+    kafka: Kafka,
+    stage: Stage,
+}
+
+impl Piped {
+    fn new(test: &str, further: &[(&str, &str)]) -> Self {
+        let stage = Stage::new(test);
+        stage.postgres.execute(SCHEMA);
+        let kafka = Kafka::of(&stage);
+        let connect = Connect::of(&stage);
+        let mut settings = vec![("schema.include.list", "public"), ("heartbeat.interval.ms", "200")];
+        settings.extend(further);
+        connect.apply(&Connect::debezium(&stage, &settings));
+        connect.wait_until_it_streams(&stage);
+        Self { connect, kafka, stage }
+    }
+
+    /// A sync of a configuration without Postgres.
+    fn sync(&self, kafka: &str, tables: &str) -> Outcome {
+        let (name, brokers) = (&self.stage.name, &self.kafka.brokers);
+        self.stage.directory.write(
+            "topics.yml",
+            &format!(
+                "pipeline: {name}\nclickhouse:\n  url: ${{CLICKHOUSE_URL}}\n  database: {name}\nkafka:\n  brokers: {brokers}\n  topic_prefix: {name}\n{kafka}{tables}sync:\n  source: kafka\n"
+            ),
+        );
+        self.stage.invocation(&["-c", "topics.yml", "sync", "--until-caught-up"]).without("POSTGRES_URL").run()
+    }
+
+    fn synced(&self, kafka: &str, tables: &str) {
+        self.connect.wait_until_it_has_caught_up(&self.stage);
+        let outcome = self.sync(kafka, tables);
+        assert_eq!(outcome.status, Some(0), "{outcome}");
+        assert!(!outcome.stderr.contains("set aside") && !outcome.stderr.contains("parked"), "{outcome}");
+    }
+
+    fn refused(&self, kafka: &str, tables: &str, words: &[&str]) {
+        let outcome = self.sync(kafka, tables);
+        assert_eq!(outcome.status, Some(3), "{outcome}");
+        assert!(words.iter().all(|word| outcome.stderr.contains(word)), "{words:?}: {outcome}");
+    }
+
+    fn stored(&self) -> String {
+        let rows = self.stage.clickhouse.value(&format!(
+            "SELECT arrayStringConcat(groupArray(row), ';') FROM (SELECT toString(tuple(id, small, n, ok, d, amount, at, atz, day, who, note, tags)) AS row
+             FROM {}.typed FINAL ORDER BY id)",
+            self.stage.name
+        ));
+        rows.replace('\\', "")
+    }
+}
+
+#[test]
+fn types_come_from_the_records_schemas() {
+    let piped = Piped::new("types_by_schema", &[("value.converter.schemas.enable", "true")]);
+    let tables = "tables:\n  - source: public.*\n";
+    piped.synced("", tables);
+    piped.stage.postgres.execute(CHANGES);
+    piped.synced("", tables);
+    assert_eq!(piped.stored(), STORED);
+    let sql = format!(
+        "SELECT toString(groupArray((id, extra, hex(raw)))) FROM (SELECT * FROM {}.typed FINAL ORDER BY id)",
+        piped.stage.name
+    );
+    assert_eq!(piped.stage.clickhouse.value(&sql), "[(1,NULL,\\'00FF\\'),(3,5,NULL)]");
+}
+
+#[test]
+fn types_come_from_a_table_that_is_written_out() {
+    let modes = [("decimal.handling.mode", "string"), ("time.precision.mode", "microseconds")];
+    let piped = Piped::new("types_written", &modes);
+    piped.connect.wait_until_it_has_caught_up(&piped.stage);
+    piped.refused("", "tables:\n  - source: public.*\n", &["carry no schema", "postgres.url", "`columns`"]);
+    piped.refused("", WRITTEN, &["\"amount\"", "decimal.handling.mode", "kafka.connect_url", "postgres.url"]);
+    let decimal = "  connector:\n    decimal.handling.mode: string\n";
+    piped.refused(decimal, WRITTEN, &["\"at\"", "time.precision.mode"]);
+    let adaptive = format!("{decimal}    time.precision.mode: adaptive\n");
+    piped.refused(&adaptive, WRITTEN, &["\"at\"", "time.precision.mode", "not enough"]);
+    let set = format!("{decimal}    time.precision.mode: microseconds\n");
+    let narrow = WRITTEN.replace("Nullable(Date32)", "Date32");
+    piped.refused(&set, &narrow, &["\"day\"", "write it as Nullable(Date32)"]);
+    piped.synced(&set, WRITTEN);
+    piped.stage.postgres.execute(CHANGES);
+    // Or Connect is asked.
+    piped.synced(&format!("  connect_url: {}\n", piped.connect.url), WRITTEN);
+    assert_eq!(piped.stored(), STORED);
+}
