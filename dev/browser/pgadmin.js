@@ -18,15 +18,15 @@ async function login(page, password) {
 const entry = (page, label) => page.locator('.file-entry').filter({ hasText: new RegExp(`^\\s*${label}(\\s*\\(\\d+\\))?\\s*$`) }).first();
 
 async function open(page, label, next) {
-    await entry(page, label).waitFor({ timeout: 60000 });
+    await entry(page, label).waitFor({ timeout: 120000 });
     await entry(page, label).dblclick();
     if (await page.locator('.MuiDialog-root, [role=dialog]').filter({ hasText: /password/i }).count()) throw new Error('pgAdmin asks for a password');
-    await entry(page, next).waitFor({ timeout: 60000 });
+    await entry(page, next).waitFor({ timeout: 120000 });
 }
 
 withPage({ viewport: { width: 1300, height: 1000 }, failed: required('FAILED') }, async (page, problems) => {
     await login(page, `${PASSWORD}-and-more`);
-    await page.getByText(/incorrect|invalid|not valid/i).first().waitFor({ timeout: 60000 });
+    await page.getByText(/incorrect|invalid|not valid/i).first().waitFor({ timeout: 120000 });
     problems.length = 0;
     await login(page, PASSWORD);
     await entry(page, 'pipectl').waitFor({ timeout: 120000 });
