@@ -17,19 +17,24 @@ async function login(page, password) {
 // An entry of the tree, by its whole label or, where a count stands behind it, by what comes before.
 const entry = (page, label) => page.locator('.file-entry').filter({ hasText: new RegExp(`^\\s*${label}(\\s*\\(\\d+\\))?\\s*$`) }).first();
 
+// A tree that is slow to load may have been opened before its entries were there, and then shows none until it is opened again.
 async function open(page, label, next) {
-    await entry(page, label).waitFor({ timeout: 120000 });
-    await entry(page, label).dblclick();
-    if (await page.locator('.MuiDialog-root, [role=dialog]').filter({ hasText: /password/i }).count()) throw new Error('pgAdmin asks for a password');
-    await entry(page, next).waitFor({ timeout: 120000 });
+    await entry(page, label).waitFor();
+    const deadline = Date.now() + 120000;
+    while (!(await entry(page, next).isVisible())) {
+        if (await page.locator('[role=dialog]').filter({ hasText: /password/i }).count()) throw new Error('pgAdmin asks for a password');
+        if (Date.now() > deadline) throw new Error(`"${label}" shows no "${next}"`);
+        await entry(page, label).dblclick();
+        await entry(page, next).waitFor({ timeout: 10000 }).catch(() => {});
+    }
 }
 
 withPage({ viewport: { width: 1300, height: 1000 }, failed: required('FAILED') }, async (page, problems) => {
     await login(page, `${PASSWORD}-and-more`);
-    await page.getByText(/incorrect|invalid|not valid/i).first().waitFor({ timeout: 120000 });
+    await page.getByText(/incorrect|invalid|not valid/i).first().waitFor();
     problems.length = 0;
     await login(page, PASSWORD);
-    await entry(page, 'pipectl').waitFor({ timeout: 120000 });
+    await entry(page, 'pipectl').waitFor();
     const path = ['pipectl', 'Postgres of the shop', 'Databases', 'shop', 'Schemas', 'public', 'Tables', ...TABLES.slice(0, 1)];
     for (let place = 0; place + 1 < path.length; place += 1) await open(page, path[place], path[place + 1]);
     const labels = (await page.locator('.file-entry').allInnerTexts()).map((label) => label.trim());
