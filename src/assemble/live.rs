@@ -80,6 +80,12 @@ impl LiveTables {
         table(self.client().await?, relation).await
     }
 
+    /// What sorts a table of the destination; nothing where there is none of that name.
+    pub(super) async fn sorting_key(&self, target: &str) -> Result<Vec<String>> {
+        let stored = clickhouse::table(&self.server, &self.settings.clickhouse.database, target).await?;
+        Ok(stored.tables.get(target).map(|table| table.sorting_key.clone()).unwrap_or_default())
+    }
+
     /// What a plan of this table alone rests on: the entry that holds for it, and what the destination has.
     async fn facts(&self, schema: TableSchema) -> Result<(Settings, Facts)> {
         let followed = follow(&self.settings, &self.state, std::slice::from_ref(&schema));

@@ -1,6 +1,7 @@
 //! Topics without a Postgres to ask: column types by the records' schemas, or by a table that is written out; else an error that names the setting.
 
-use crate::support::{Connect, Kafka, Outcome, Stage};
+use crate::support::{Connect, Kafka, Outcome, Sample, Stage};
+use crate::tail::registry::registry;
 
 const SCHEMA: &str = "
     CREATE TABLE typed (id bigint PRIMARY KEY, small smallint, n int, ok bool, d float8, amount numeric(12, 2), at timestamp, atz timestamptz,
@@ -37,6 +38,9 @@ const WRITTEN: &str = "tables:
       - {name: tags, type: Array(Nullable(String))}
 ";
 
+/// What is left of the table in the samples.
+const ORDERS: &str = "[(1,10,'new','10.5','2024-01-02 03:04:05.678901'),(3,13,'again','3.33','2024-01-02 03:04:05.678901'),(4,20,'shipped','1','2024-03-01 00:00:00.000000'),(7,30,'new','0','2024-01-02 03:04:05.678901'),(9,32,'new','0','2024-01-02 03:04:05.678901'),(1001,11,'paid','0.01','2024-01-02 03:04:05.678901')]";
+
 struct Piped {
     connect: Connect,
     kafka: Kafka,
@@ -49,7 +53,8 @@ impl Piped {
         stage.postgres.execute(SCHEMA);
         let kafka = Kafka::of(&stage);
         let connect = Connect::of(&stage);
-        let mut settings = vec![("schema.include.list", "public"), ("heartbeat.interval.ms", "200")];
+        let mut settings =
+            vec![("skipped.operations", "none"), ("schema.include.list", "public"), ("heartbeat.interval.ms", "200")];
         settings.extend(further);
         connect.apply(&Connect::debezium(&stage, &settings));
         connect.wait_until_it_streams(&stage);
@@ -81,6 +86,18 @@ impl Piped {
         assert!(words.iter().all(|word| outcome.stderr.contains(word)), "{words:?}: {outcome}");
     }
 
+    /// A truncation tells neither key nor columns, and is the first that a process reads of the table.
+    fn emptied(&self, kafka: &str, tables: &str) {
+        self.stage.postgres.execute("TRUNCATE typed");
+        self.synced(kafka, tables);
+        self.stage.postgres.execute("INSERT INTO typed (id) VALUES (9)");
+        self.synced(kafka, tables);
+        assert_eq!(
+            self.stage.clickhouse.value("SELECT toString(groupArray(id)) FROM (SELECT id FROM {db}.typed FINAL)"),
+            "[9]"
+        );
+    }
+
     fn stored(&self) -> String {
         let rows = self.stage.clickhouse.value(&format!(
             "SELECT arrayStringConcat(groupArray(row), ';') FROM (SELECT toString(tuple(id, small, n, ok, d, amount, at, atz, day, who, note, tags)) AS row
@@ -104,6 +121,7 @@ fn types_come_from_the_records_schemas() {
         piped.stage.name
     );
     assert_eq!(piped.stage.clickhouse.value(&sql), "[(1,NULL,\\'00FF\\'),(3,5,NULL)]");
+    piped.emptied("", tables);
 }
 
 #[test]
@@ -125,4 +143,38 @@ fn types_come_from_a_table_that_is_written_out() {
     // Or Connect is asked.
     piped.synced(&format!("  connect_url: {}\n", piped.connect.url), WRITTEN);
     assert_eq!(piped.stored(), STORED);
+    piped.emptied(&set, &WRITTEN.replace("    order_by: [id]\n", ""));
+}
+
+#[test]
+fn types_come_from_the_schemas_of_avro() {
+    let url = registry();
+    for name in ["avro_apicurio_confluent", "avro_apicurio_headers"] {
+        let stage = Stage::new("types_avro");
+        let kafka = Kafka::of(&stage);
+        Sample::read(name).replay(&kafka);
+        let sync = |tables: &str| {
+            stage.directory.write(
+                "topics.yml",
+                &format!(
+                    "pipeline: {0}\nclickhouse:\n  url: ${{CLICKHOUSE_URL}}\n  database: {0}\nkafka:\n  brokers: {1}\n  topic_prefix: {0}\n  schema_registry_url: {url}\ntables:\n  - source: inv.orders\n{tables}sync:\n  source: kafka\n",
+                    stage.name, kafka.brokers
+                ),
+            );
+            stage.invocation(&["-c", "topics.yml", "sync", "--until-caught-up"]).without("POSTGRES_URL").run()
+        };
+        let refused = sync("");
+        assert_eq!(refused.status, Some(3), "{refused}");
+        assert!(
+            refused.stderr.contains("could not tell the key") && refused.stderr.contains("`order_by`"),
+            "{refused}"
+        );
+        let synced = sync("    order_by: [id]\n");
+        assert_eq!(synced.status, Some(0), "{synced}");
+        assert!(!synced.stderr.contains("set aside") && !synced.stderr.contains("parked"), "{synced}");
+        let rows = stage.clickhouse.value(
+            "SELECT toString(groupArray((id, customer_id, status, toString(amount), toString(updated_at)))) FROM (SELECT * FROM {db}.inv_orders FINAL ORDER BY id)",
+        );
+        assert_eq!(rows.replace('\\', ""), ORDERS, "{name}");
+    }
 }

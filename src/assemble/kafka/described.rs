@@ -23,7 +23,9 @@ pub(super) fn described(
     let columns = match (&fields.schema, written) {
         (Some(schema), _) => by_schema(schema),
         (None, Some(written)) => {
-            let present = written.iter().filter(|column| fields.names.contains(&column.name));
+            // A truncation names none.
+            let named = |column: &&WrittenColumn| fields.names.is_empty() || fields.names.contains(&column.name);
+            let present = written.iter().filter(named);
             present.map(|column| by_type(name, column, forms)).collect::<Result<Vec<_>>>()?
         }
         (None, None) => return Err(untold(name)),

@@ -8,7 +8,7 @@ use super::prepare::Prepared;
 use crate::batch::{Layout, RowMap, needs_text};
 use crate::change::{Offsets, TableName, TableSchema, Version};
 use crate::checkpoint::{TablePhase, TableRecord};
-use crate::config::Settings;
+use crate::config::{Keyless, Settings};
 use crate::decode::debezium::avro::{Schema, SchemaId};
 use crate::decode::debezium::{Form, Forms, RecordShape, ShapeField, form};
 use crate::error::{Error, Kind, Result};
@@ -65,13 +65,16 @@ impl RecordCatalog {
         if !self.options.wants(&schema.name) {
             return Ok(AdoptedRecords::Ignored);
         }
+        if self.live.settings.postgres.is_none() {
+            if schema.key.is_empty() && rule.keyless == Keyless::Refuse {
+                return Err(keyless(name));
+            }
+            // What is written wrongly is to be mended first: to copy a parked table again takes Postgres.
+            plan_table(&schema, rule, &self.live.settings.clickhouse)?;
+        }
         if let Some(reason) = left_out(&schema, rule) {
             self.progress.note(format!("warning: {reason}"));
             return Ok(AdoptedRecords::Ignored);
-        }
-        if self.live.settings.postgres.is_none() {
-            // What is written wrongly is to be mended first: to copy a parked table again takes Postgres.
-            plan_table(&schema, rule, &self.live.settings.clickhouse)?;
         }
         let (relation, target) = (schema.relid, rule.target_of(&schema.name));
         match self.live.state.tables.get(&relation).map(|record| record.phase) {
@@ -104,11 +107,8 @@ impl RecordCatalog {
 
     /// The table of a name: by the catalog, by its id where it has another name by now, or by its records alone.
     async fn schema(&mut self, name: &TableName, fields: &RecordFields) -> Result<Option<TableSchema>> {
-        if self.live.settings.rule_for(name).is_none() && self.live.settings.postgres.is_none() {
-            return Ok(None);
-        }
         if self.live.settings.postgres.is_none() {
-            return described(name, self.live.settings.rule_for(name), fields, &self.forms).map(Some);
+            return self.described(name, fields).await;
         }
         if let Some(schema) = table_of_name(self.live.client().await?, name).await? {
             return Ok(Some(schema));
@@ -126,6 +126,16 @@ impl RecordCatalog {
             self.progress.note(format!("warning: {name} is no longer in Postgres: its records are passed over"));
         }
         Ok(renamed)
+    }
+
+    /// The table that its records tell of. A truncation has no key: then it is that of the table as it is stored.
+    async fn described(&self, name: &TableName, fields: &RecordFields) -> Result<Option<TableSchema>> {
+        let Some(rule) = self.live.settings.rule_for(name) else { return Ok(None) };
+        let mut fields = fields.clone();
+        if fields.key.is_empty() && rule.order_by.is_none() {
+            fields.key = self.live.sorting_key(&rule.target_of(name)).await?;
+        }
+        described(name, Some(rule), &fields, &self.forms).map(Some)
     }
 }
 
@@ -148,6 +158,12 @@ fn shape(schema: &TableSchema, layout: &Layout, fields: &RecordFields, forms: &F
         found.push(ShapeField { name: name.clone(), form });
     }
     Ok(RecordShape { fields: found })
+}
+
+/// To pass its records over would lose them where the key is only not read.
+fn keyless(name: &TableName) -> Error {
+    Error::new(Kind::Config, format!("could not tell the key of {name}: its records have none, or one that is no JSON, and no Postgres is configured"))
+        .hint("name its columns in `order_by`, in an entry of `tables` for this table; or, for a table without a key, set `keyless: insert_only`, or leave it out by `exclude`")
 }
 
 fn unknown_form(schema: &TableSchema, column: &str, setting: &str) -> Error {

@@ -4,7 +4,7 @@ mod lists;
 mod places;
 mod postgres;
 mod records;
-mod registry;
+pub(crate) mod registry;
 
 use crate::support::{Invocation, Kafka, Outcome, Stage};
 use serde_json::Value;

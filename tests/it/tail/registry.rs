@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 
 /// A registry that answers from the samples' schemas; it ends with the process. Confluent's way of asking, and Apicurio's by global id.
-fn registry() -> String {
+pub(crate) fn registry() -> String {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/debezium/avro_schemas.json");
     let schemas: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
