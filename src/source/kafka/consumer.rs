@@ -53,6 +53,8 @@ pub(super) fn configuration(settings: &KafkaSettings, options: &GroupOptions) ->
         // Bytes that wait in the client, over all partitions.
         ("queued.max.messages.kbytes", buffer.as_str()),
         ("fetch.max.bytes", fetch.as_str()),
+        // A client whose queue was full looks again after a second, unless told otherwise: long after the queue has run empty.
+        ("fetch.queue.backoff.ms", "5"),
         // How soon a topic that appears later is found.
         ("topic.metadata.refresh.interval.ms", "5000"),
     ];
