@@ -23,6 +23,7 @@ mod dead_letters;
 mod docs;
 mod doctor;
 mod kafka_faults;
+mod kafka_login;
 mod kafka_stack;
 mod kafka_sync;
 mod kafka_tables;
