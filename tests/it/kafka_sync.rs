@@ -3,6 +3,8 @@
 use crate::support::{Connect, Invocation, Kafka, Outcome, Record, Stage};
 use std::time::Duration;
 
+mod workload;
+
 const SCHEMA: &str = "
     CREATE TABLE orders (id bigint PRIMARY KEY, status text NOT NULL, amount numeric(12, 2), at timestamptz, day date, tags text[], raw bytea, doc jsonb);
     CREATE TABLE big (id int PRIMARY KEY, n int, a text, b text, raw bytea);
@@ -23,8 +25,12 @@ struct Piped {
 
 impl Piped {
     fn new(test: &str, further: &[(&str, &str)]) -> Self {
+        Self::of(test, SCHEMA, further)
+    }
+
+    fn of(test: &str, schema: &str, further: &[(&str, &str)]) -> Self {
         let stage = Stage::new(test);
-        stage.postgres.execute(SCHEMA);
+        stage.postgres.execute(schema);
         let kafka = Kafka::of(&stage);
         let connect = Connect::of(&stage);
         let mut settings =
@@ -94,46 +100,89 @@ fn changes_arrive_through_topics() {
     assert_eq!(document["topics"]["lag_records"], 0, "{status}");
 }
 
+/// The direct pipeline beside the one through topics, from the same database into another.
+struct Both<'a> {
+    piped: &'a Piped,
+    /// The direct pipeline's name, and its database.
+    other: String,
+}
+
+impl<'a> Both<'a> {
+    fn new(piped: &'a Piped) -> Self {
+        let other = format!("{}_d", piped.stage.name);
+        piped.stage.directory.write(
+            "direct.yml",
+            &format!(
+                "pipeline: {other}\npostgres:\n  url: ${{POSTGRES_URL}}\nclickhouse:\n  url: ${{CLICKHOUSE_URL}}\n  database: {other}\ntables:\n  - source: public.*\n"
+            ),
+        );
+        Self { piped, other }
+    }
+
+    /// Both catch up, at the same time.
+    fn sync(&self) {
+        let direct = self.piped.call(&["-c", "direct.yml", "sync", "--until-caught-up"]).spawn();
+        let through_topics = self.piped.sync();
+        let direct = direct.finish(Duration::from_mins(2));
+        for outcome in [through_topics, direct] {
+            assert_eq!(outcome.status, Some(0), "{outcome}");
+            assert!(!outcome.stderr.contains("parked") && !outcome.stderr.contains("set aside"), "{outcome}");
+        }
+    }
+
+    /// Either is as Postgres is.
+    fn equal(&self) {
+        self.piped.equal();
+        let verified = self.piped.call(&["-c", "direct.yml", "verify"]).run();
+        assert_eq!(verified.status, Some(0), "{verified}");
+    }
+
+    /// A table has the same rows in both, and those that changed in the same order.
+    fn same(&self, table: &str, key: &str) {
+        let (here, there) = (&self.piped.stage.name, &self.other);
+        let value = |sql: &str| self.piped.stage.clickhouse.value(sql);
+        let rows = |database: &str| {
+            format!("SELECT toString(tuple(* EXCEPT (_version, _deleted))) AS row FROM {database}.{table} FINAL")
+        };
+        for (one, another) in [(here, there), (there, here)] {
+            let alone = format!("SELECT toString(groupArray(5)(row)) FROM ({} EXCEPT {})", rows(one), rows(another));
+            assert_eq!(value(&alone), "[]", "{table}: in {one} and not in {another}");
+        }
+        // Not the versions themselves: both number the same places, each in its own way.
+        let changed = |database: &str| format!("SELECT {key} FROM {database}.{table} FINAL WHERE _version > 0");
+        let order = |database: &str, another: &str| {
+            value(&format!(
+                "SELECT toString(groupArray(({key}))) FROM (SELECT {key} FROM {database}.{table} FINAL
+                 WHERE _version > 0 AND ({key}) IN ({}) ORDER BY _version, {key})",
+                changed(another)
+            ))
+        };
+        let (order, expected) = (order(here, there), order(there, here));
+        let at = order.bytes().zip(expected.bytes()).position(|(one, another)| one != another);
+        assert!(order == expected, "{table}: the order differs, after {at:?} of {} bytes", order.len());
+    }
+}
+
+impl Drop for Both<'_> {
+    fn drop(&mut self) {
+        self.piped.call(&["-c", "direct.yml", "drop", "--yes"]).run();
+        self.piped.stage.clickhouse.execute(&format!("DROP DATABASE IF EXISTS {} SYNC", self.other));
+    }
+}
+
 #[test]
 fn both_transports_store_the_same() {
     let piped = Piped::new("kafka_both", &[("value.converter.schemas.enable", "true")]);
-    let (stage, other) = (&piped.stage, format!("{}_d", piped.stage.name));
-    stage.directory.write(
-        "direct.yml",
-        &format!(
-            "pipeline: {other}\npostgres:\n  url: ${{POSTGRES_URL}}\nclickhouse:\n  url: ${{CLICKHOUSE_URL}}\n  database: {other}\ntables:\n  - source: public.*\n"
-        ),
-    );
-    let direct = || {
-        let outcome = piped.call(&["-c", "direct.yml", "sync", "--until-caught-up"]).run();
-        assert_eq!(outcome.status, Some(0), "{outcome}");
-    };
-    direct();
-    piped.sync();
+    let both = Both::new(&piped);
+    both.sync();
     for from in [1000, 2000, 3000] {
         piped.change(from);
     }
-    direct();
-    piped.sync();
-    piped.equal();
+    both.sync();
+    both.equal();
     for table in ["orders", "big", "emptied"] {
-        // Not the versions themselves: both number the same places, each in its own way.
-        let order = |database: &str| {
-            let sql = format!(
-                "SELECT toString(groupArray(id)) FROM (SELECT id FROM {database}.{table} FINAL WHERE _version > 0 ORDER BY _version, id)"
-            );
-            stage.clickhouse.value(&sql)
-        };
-        assert_eq!(order(&stage.name), order(&other), "{table}");
-        let rows = |database: &str| {
-            stage.clickhouse.value(&format!(
-                "SELECT toString(groupArray(row)) FROM (SELECT toString(tuple(* EXCEPT (_version, _deleted))) AS row FROM {database}.{table} FINAL ORDER BY id)"
-            ))
-        };
-        assert_eq!(rows(&stage.name), rows(&other), "{table}");
+        both.same(table, "id");
     }
-    stage.clickhouse.execute(&format!("DROP DATABASE {other} SYNC"));
-    piped.call(&["-c", "direct.yml", "drop", "--yes"]).run();
 }
 
 #[test]
