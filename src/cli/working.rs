@@ -102,12 +102,11 @@ struct Steady {
     at: Instant,
     rows: u64,
     bytes: u64,
-    groups: u64,
 }
 
 impl<'a> View<'a> {
     fn new(output: &'a Output, progress: Arc<Progress>, notes: mpsc::UnboundedReceiver<String>) -> Self {
-        let steady = Steady { at: Instant::now(), rows: 0, bytes: 0, groups: 0 };
+        let steady = Steady { at: Instant::now(), rows: 0, bytes: 0 };
         Self { output, progress, notes, total: None, tables: BTreeMap::new(), steady }
     }
 
@@ -125,10 +124,8 @@ impl<'a> View<'a> {
             return;
         }
         self.tables.clear();
-        if let Some(total) = self.total.take() {
-            total.set(number(&self.progress.copied_rows));
-            total.finish();
-        }
+        let copied = number(&self.progress.copied_rows);
+        self.end_copy(copied);
         if self.steady.at.elapsed() >= STEADY_LINE {
             self.steady_line();
         }
@@ -153,6 +150,14 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The last state of the copy's bar: a short copy may have ended before it was ever drawn.
+    fn end_copy(&mut self, expected: u64) {
+        let Some(total) = self.total.take() else { return };
+        let (copied, bytes) = (number(&self.progress.copied_rows), number(&self.progress.copied_bytes));
+        show(&total, copied, expected, bytes);
+        total.finish();
+    }
+
     fn steady_line(&mut self) {
         let rows = number(&self.progress.changed_rows);
         let bytes = number(&self.progress.bytes);
@@ -167,21 +172,19 @@ impl<'a> View<'a> {
             format!("{records} records")
         };
         self.output.message(&format!(
-            "lag {lag}, {:.1} s; {} rows/s, {}/s; {rows} rows, {} in {groups} batches, {} since the last line",
+            "lag {lag}, {:.1} s; {} rows/s, {}/s; {rows} rows, {} in {groups} batches",
             self.progress.lag_seconds(),
             rate(rows, self.steady.rows),
             HumanBytes(rate(bytes, self.steady.bytes)),
             HumanBytes(bytes),
-            groups - self.steady.groups,
         ));
-        self.steady = Steady { at: Instant::now(), rows, bytes, groups };
+        self.steady = Steady { at: Instant::now(), rows, bytes };
     }
 
     fn finish(&mut self) {
         self.tables.clear();
-        if let Some(total) = self.total.take() {
-            total.finish();
-        }
+        let expected = number(&self.progress.expected_rows);
+        self.end_copy(expected);
         while let Ok(note) = self.notes.try_recv() {
             self.output.message(&note);
         }
