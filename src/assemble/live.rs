@@ -125,7 +125,7 @@ impl LiveTables {
             return Ok(Fit::Park(error.with_causes()));
         }
         let progress = Arc::clone(&self.progress);
-        apply(&planned, &self.server, |step| progress.note(format!("{:?} {}", step.action, step.target))).await?;
+        apply(&planned, &self.server, |step| progress.note(step.to_string())).await?;
         let Some(table) = planned.tables.first() else { return Ok(Fit::Ignored) };
         self.empty_dropped(table, &facts).await?;
         let record = self.state.tables.get(&relation);

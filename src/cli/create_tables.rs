@@ -51,7 +51,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<ExitC
     for (table, loss) in &plan.losses {
         tracing::info!("{table}.{}: {}", loss.column, loss.what);
     }
-    tables::apply(&plan, &server, |step| context.output.message(&done(step))).await?;
+    tables::apply(&plan, &server, |step| context.output.message(&step.to_string())).await?;
     if context.output.is_json() {
         context.output.json(&document(&plan, &settings, true))?;
     } else {
@@ -116,17 +116,6 @@ fn missing(step: &Step) -> String {
         Action::AddColumn(column) => format!("column {column} of {target} is missing"),
         Action::WidenColumn(column) => format!("column {column} of {target} has a narrower type"),
         Action::CreateView => format!("view {target} is missing or has other columns"),
-    }
-}
-
-fn done(step: &Step) -> String {
-    let target = &step.target;
-    match &step.action {
-        Action::CreateDatabase => format!("created database {target}"),
-        Action::CreateTable => format!("created table {target}"),
-        Action::AddColumn(column) => format!("added column {column} to {target}"),
-        Action::WidenColumn(column) => format!("widened column {column} of {target}"),
-        Action::CreateView => format!("created view {target}"),
     }
 }
 

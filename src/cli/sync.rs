@@ -98,8 +98,10 @@ fn summary(settings: &Settings, progress: &Progress, ended: Ended, output: &Outp
         Ended::CaughtUp => "caught up",
         Ended::Stopped => "stopped",
     };
+    // Through Kafka what is complete is told by offsets, not by a place in the log.
+    let up_to = if confirmed.0 == 0 { String::new() } else { format!(", complete up to {confirmed}") };
     output.message(&format!(
-        "{}: {how}; {} rows copied, {} rows of changes stored, complete up to {confirmed}",
+        "{}: {how}; {} rows copied, {} rows of changes stored{up_to}",
         settings.pipeline,
         number(&progress.copied_rows),
         number(&progress.changed_rows),

@@ -7,6 +7,7 @@ use crate::config::{Settings, Statement, TableRule};
 use crate::error::{Error, Kind, Result};
 use crate::sink::clickhouse::{Loss, TablePlan, TableShape, ddl, left_out, plan_table, written_out};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// What is to be done, and what its owner should know before.
 #[derive(Debug, Default)]
@@ -34,6 +35,20 @@ pub struct Step {
     pub target: String,
     /// Its statements, as they are sent.
     pub statements: Vec<String>,
+}
+
+impl fmt::Display for Step {
+    /// What was done once the step has been carried out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let target = &self.target;
+        match &self.action {
+            Action::CreateDatabase => write!(f, "created database {target}"),
+            Action::CreateTable => write!(f, "created table {target}"),
+            Action::AddColumn(column) => write!(f, "added column {column} to {target}"),
+            Action::WidenColumn(column) => write!(f, "widened column {column} of {target}"),
+            Action::CreateView => write!(f, "created view {target}"),
+        }
+    }
 }
 
 /// What a step does.

@@ -143,7 +143,7 @@ impl Preparation<'_> {
         for warning in &planned.warnings {
             self.progress.note(format!("warning: {warning}"));
         }
-        apply(&planned, self.server, |step| self.progress.note(format!("{:?} {}", step.action, step.target))).await?;
+        apply(&planned, self.server, |step| self.progress.note(step.to_string())).await?;
         let wanted = |plan: &TablePlan| self.options.wants(&plan.schema.name);
         Ok((planned.tables.into_iter().filter(wanted).collect(), facts.ranges))
     }
