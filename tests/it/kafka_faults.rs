@@ -187,7 +187,8 @@ fn everything_again_from_offset_0_changes_nothing() {
             running.signal("KILL");
         }
         let outcome = way.prove();
-        assert!(!outcome.stderr.contains(" 0 rows of changes stored"), "{outcome}");
+        // The one that was killed may have stored everything before.
+        assert!(killed || !outcome.stderr.contains(" 0 rows of changes stored"), "{outcome}");
         for (topic, ends) in topics.iter().zip(ends) {
             assert!(way.kafka.committed(&way.connect.name(), topic) >= ends, "{topic}");
         }
