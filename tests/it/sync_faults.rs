@@ -24,16 +24,25 @@ fn servers_that_are_killed_and_come_back_cost_nothing_but_time() {
     let stage = Stage::on(&servers.urls(), "faults");
     stage.config("tables:\n  - source: public.*\nsync:\n  snapshot: {parallel: 1}\n  batch: {max_age: 100ms}\n");
     stage.postgres.execute(DOCS);
-    stage.postgres.execute("CREATE TABLE public.big (id bigint PRIMARY KEY, v text); INSERT INTO public.big SELECT g, repeat(md5(g::text), 10) FROM generate_series(1, 300000) AS g; ANALYZE");
+    stage.postgres.execute(
+        "CREATE TABLE public.big (id bigint PRIMARY KEY, v text); INSERT INTO public.big SELECT g, 'x' FROM generate_series(1, 1000) AS g",
+    );
 
-    let mut running = stage.invocation(&["sync"]).spawn();
-    running.wait_for("created replication slot");
+    // However fast the copy is, it stands before one table and before another while the servers are killed.
+    let source = Proxy::to(&stage.postgres.url);
+    source.hold(&["COPY (SELECT", "big"]);
+    let mut running = stage.invocation(&["sync"]).env("POSTGRES_URL", &source.plain_url(&stage.postgres.url)).spawn();
+    source.wait_until_held();
     servers.kill("clickhouse");
+    source.release();
     running.wait_for("trying again in");
+    source.hold(&["COPY (SELECT", "scratch"]);
     servers.start("clickhouse");
     running.wait_for("went on after");
+    source.wait_until_held();
     servers.kill("postgres");
     running.wait_for("trying again in");
+    source.release();
     servers.start("postgres");
     running.wait_for("streaming from");
 

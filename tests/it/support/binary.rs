@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -105,10 +105,10 @@ impl Invocation {
         let writer = Arc::clone(&told);
         let stderr = std::thread::spawn(move || {
             for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
-                writer.0.lock().unwrap().lines.push(String::from_utf8_lossy(&line).into_owned());
+                lines(&writer).lines.push(String::from_utf8_lossy(&line).into_owned());
                 writer.1.notify_all();
             }
-            writer.0.lock().unwrap().ended = true;
+            lines(&writer).ended = true;
             writer.1.notify_all();
         });
         Running { child, stdout: Some(stdout), stderr: Some(stderr), told, read: 0 }
@@ -122,6 +122,11 @@ struct Lines {
 }
 
 type Told = Arc<(Mutex<Lines>, Condvar)>;
+
+/// What was told so far. A test that failed while it looked has spoiled nothing of it.
+fn lines(told: &Told) -> MutexGuard<'_, Lines> {
+    told.0.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The binary while it runs; it is killed where the test ends before it.
 pub(crate) struct Running {
@@ -137,7 +142,7 @@ impl Running {
     /// come in three minutes, or the process ends first.
     pub(crate) fn wait_for(&mut self, text: &str) -> String {
         let deadline = Instant::now() + Duration::from_mins(3);
-        let mut told = self.told.0.lock().unwrap();
+        let mut told = lines(&self.told);
         loop {
             while let Some(line) = told.lines.get(self.read) {
                 self.read += 1;
@@ -147,13 +152,13 @@ impl Running {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(!told.ended && !left.is_zero(), "no \"{text}\" on stderr:\n{}", told.lines.join("\n"));
-            told = self.told.1.wait_timeout(told, left).unwrap().0;
+            told = self.told.1.wait_timeout(told, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     /// What it has said on stderr so far.
     pub(crate) fn told(&self) -> String {
-        self.told.0.lock().unwrap().lines.join("\n")
+        lines(&self.told).lines.join("\n")
     }
 
     /// Sends a signal by its name, such as TERM or KILL.
@@ -175,7 +180,7 @@ impl Running {
                 break status;
             }
             if Instant::now() > deadline {
-                let lines = self.told.0.lock().unwrap().lines.join("\n");
+                let lines = lines(&self.told).lines.join("\n");
                 panic!("still running after {timeout:?}; its stderr:\n{lines}");
             }
             std::thread::sleep(Duration::from_millis(10));
@@ -184,7 +189,7 @@ impl Running {
         if let Some(reader) = self.stderr.take() {
             reader.join().unwrap();
         }
-        let stderr = self.told.0.lock().unwrap().lines.join("\n");
+        let stderr = lines(&self.told).lines.join("\n");
         Outcome { status: status.code(), stdout, stderr }
     }
 }

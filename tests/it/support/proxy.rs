@@ -1,10 +1,11 @@
-//! A TCP proxy that can cut what goes through it.
+//! A TCP proxy that can hold back what goes through it, and cut it.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
 
 /// Forwards connections to a server of the loopback until it is told otherwise.
 pub(crate) struct Proxy {
@@ -24,6 +25,17 @@ struct Shared {
     hung: AtomicBool,
     /// Pieces that were held back.
     held: AtomicU32,
+    gate: Mutex<Gate>,
+    moved: Condvar,
+}
+
+/// What of the clients' is held back until it is let go.
+#[derive(Default)]
+struct Gate {
+    /// A piece with all of these texts in it; where there are none, the gate is open.
+    texts: Vec<String>,
+    /// How many pieces wait now.
+    waiting: u32,
 }
 
 impl Proxy {
@@ -47,6 +59,11 @@ impl Proxy {
         url.replacen(&format!(":{}", self.server), &format!(":{}", self.port), 1)
     }
 
+    /// The same for Postgres, without TLS: what passes can be read.
+    pub(crate) fn plain_url(&self, url: &str) -> String {
+        format!("{}?sslmode=disable", self.url(url))
+    }
+
     /// Cuts every connection; says how many there were.
     pub(crate) fn cut(&self) -> usize {
         let open = std::mem::take(&mut *self.shared.open.lock().unwrap());
@@ -66,6 +83,29 @@ impl Proxy {
     /// Whether somebody waits for what is held back.
     pub(crate) fn holds(&self) -> bool {
         self.shared.held.load(Ordering::SeqCst) > 0
+    }
+
+    /// Holds back the next request with all of these texts in it, and those of the kind that follow, until [`Proxy::release`]: whoever sends it stands
+    /// exactly there.
+    pub(crate) fn hold(&self, texts: &[&str]) {
+        self.shared.gate.lock().unwrap().texts = texts.iter().map(|text| (*text).to_owned()).collect();
+    }
+
+    /// Waits until something is held back; fails the test where that does not happen.
+    pub(crate) fn wait_until_held(&self) {
+        let deadline = Instant::now() + Duration::from_mins(4);
+        let mut gate = self.shared.gate.lock().unwrap();
+        while gate.waiting == 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "no request with {:?} came by", gate.texts);
+            gate = self.shared.moved.wait_timeout(gate, left).unwrap().0;
+        }
+    }
+
+    /// Lets go what [`Proxy::hold`] holds back, and all that follows.
+    pub(crate) fn release(&self) {
+        self.shared.gate.lock().unwrap().texts.clear();
+        self.shared.moved.notify_all();
     }
 
     /// Answers that are still to be lost.
@@ -94,6 +134,9 @@ impl Shared {
                         // For as long as the process of the tests.
                         std::thread::park();
                     }
+                    if !answers {
+                        shared.pass(&buffer[..count]);
+                    }
                     if lost || to.write_all(&buffer[..count]).is_err() {
                         break;
                     }
@@ -103,6 +146,21 @@ impl Shared {
                 shared.open.lock().unwrap().remove(&id);
             });
         }
+    }
+
+    /// Waits while the gate is closed to a piece.
+    fn pass(&self, piece: &[u8]) {
+        let mut gate = self.gate.lock().unwrap();
+        let matches = |text: &String| piece.windows(text.len()).any(|window| window == text.as_bytes());
+        if gate.texts.is_empty() || !gate.texts.iter().all(matches) {
+            return;
+        }
+        gate.waiting += 1;
+        self.moved.notify_all();
+        while !gate.texts.is_empty() {
+            gate = self.moved.wait(gate).unwrap();
+        }
+        gate.waiting -= 1;
     }
 }
 
