@@ -6,6 +6,7 @@ mod progress;
 mod records;
 mod stream;
 mod writer;
+mod writing;
 
 pub use progress::{PartitionProgress, Progress, READY_LAG, TableProgress, ready};
 pub use records::{Ends, RecordOptions, Records};

@@ -2,7 +2,8 @@
 
 use super::Progress;
 use super::intake::{Intake, Step};
-use super::writer::{Order, Stored, Writer, writer_gone};
+use super::writer::{Order, Stored, Writer};
+use super::writing::{IDLE_CHECKPOINT, Writing, last_batch};
 use crate::change::{Lsn, Position};
 use crate::error::{Error, Kind, Result};
 use crate::flow::{self, Adopted, CheckpointStore, DeadLetters, Event, Refetch, Sink, Source, Tables};
@@ -11,13 +12,9 @@ use futures_util::FutureExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
 
 /// Events that are taken in without looking at anything else in between.
 const EVENTS_AT_ONCE: usize = 256;
-/// How often a position is stored at which nothing of the pipeline's happened.
-const IDLE_CHECKPOINT: Duration = Duration::from_secs(10);
 /// Microseconds from 1970-01-01 to 2000-01-01, which Postgres counts from.
 const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 
@@ -50,20 +47,16 @@ pub struct Stream<T> {
     intake: Intake,
     tables: T,
     options: StreamOptions,
-    orders: mpsc::Sender<Order<Position>>,
-    done: mpsc::Receiver<Result<Stored<Position>>>,
-    writer: JoinHandle<()>,
-    in_flight: usize,
+    writing: Writing<Position>,
     confirmed: Position,
     last_checkpoint: Instant,
     committed_at: i64,
     progress: Arc<Progress>,
-    stop: watch::Receiver<bool>,
 }
 
 impl<T> std::fmt::Debug for Stream<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Stream").field("in_flight", &self.in_flight).finish_non_exhaustive()
+        f.debug_struct("Stream").field("in_flight", &self.writing.in_flight()).finish_non_exhaustive()
     }
 }
 
@@ -76,22 +69,16 @@ impl<T: Tables> Stream<T> {
         C: CheckpointStore<Position = Position> + 'static,
         D: DeadLetters + 'static,
     {
-        let (orders, received) = mpsc::channel(1);
-        let (report, done) = mpsc::channel(4);
-        let (progress, stop) = (Arc::clone(&writer.progress), writer.stop.clone());
+        let writing = Writing::start(writer);
         Self {
+            progress: Arc::clone(&writing.progress),
             intake: Intake::default(),
             tables,
             options,
-            orders,
-            done,
-            writer: tokio::spawn(writer.run(received, report)),
-            in_flight: 0,
+            writing,
             confirmed: from,
             last_checkpoint: Instant::now(),
             committed_at: 0,
-            progress,
-            stop,
         }
     }
 
@@ -106,22 +93,22 @@ impl<T: Tables> Stream<T> {
     /// # Errors
     /// What source, destination or a value refuse.
     pub async fn run(&mut self, source: &mut impl Source) -> Result<Ended> {
-        let mut stop = self.stop.clone();
+        let mut stop = self.writing.stop.clone();
         loop {
             if self.reached() {
                 return Ok(Ended::CaughtUp);
             }
             let full = self.is_full();
-            if self.in_flight == 0 && (full || self.is_waited_for()) {
+            if self.writing.is_idle() && (full || self.is_waited_for()) {
                 self.seal().await?;
                 continue;
             }
             let due = self.intake.since.map(|since| since + self.options.batch_age);
             tokio::select! {
                 biased;
-                finished = self.done.recv() => self.finished(finished, source)?,
+                stored = self.writing.stored() => self.finished(stored?, source),
                 _ = stop.wait_for(|stop| *stop) => return self.stopping(source).await,
-                () = sleep_until(due), if self.in_flight == 0 => self.seal().await?,
+                () = sleep_until(due), if self.writing.is_idle() => self.seal().await?,
                 event = source.next(), if !full => {
                     self.handle(event?, source).await?;
                     self.handle_ready(source).await?;
@@ -177,7 +164,7 @@ impl<T: Tables> Stream<T> {
             }
             Event::Idle { lsn } => {
                 self.progress.saw(lsn);
-                let nothing_waits = self.intake.is_empty() && self.in_flight == 0 && !self.intake.in_transaction();
+                let nothing_waits = self.intake.is_empty() && self.writing.is_idle() && !self.intake.in_transaction();
                 if nothing_waits && lsn > self.confirmed.end {
                     let position = Position { end: lsn, ..self.intake.position().unwrap_or(self.confirmed) };
                     self.intake.commit(position);
@@ -216,7 +203,7 @@ impl<T: Tables> Stream<T> {
     async fn idle_checkpoint(&mut self, position: Position) -> Result<()> {
         let wanted = self.options.until.is_some_and(|until| position.end >= until);
         let due = wanted || self.last_checkpoint.elapsed() >= IDLE_CHECKPOINT;
-        if due && self.intake.is_empty() && self.in_flight == 0 { self.seal().await } else { Ok(()) }
+        if due && self.intake.is_empty() && self.writing.is_idle() { self.seal().await } else { Ok(()) }
     }
 
     /// The same commit LSN with another transaction is another history of the server: it was restored, or replaced.
@@ -255,7 +242,7 @@ impl<T: Tables> Stream<T> {
                 self.drain(source).await?;
                 self.intake.park(relation);
                 self.tables.leave(relation);
-                self.order(Order::Park { relation, reason, since }).await?;
+                self.writing.order(Order::Park { relation, reason, since }).await?;
                 self.drain(source).await?;
                 Ok(false)
             }
@@ -269,7 +256,7 @@ impl<T: Tables> Stream<T> {
         self.tell_parked(&target, &reason);
         self.tables.leave(relation.id);
         let since = crate::change::Version::new(self.confirmed.end, Lsn::ZERO);
-        self.order(Order::Park { relation: relation.id, reason, since }).await?;
+        self.writing.order(Order::Park { relation: relation.id, reason, since }).await?;
         Ok(Adopted::Parked)
     }
 
@@ -278,18 +265,10 @@ impl<T: Tables> Stream<T> {
         self.progress.table(target, |table| table.parked = Some(reason.to_owned()));
     }
 
-    async fn order(&mut self, order: Order<Position>) -> Result<()> {
-        if self.orders.send(order).await.is_err() {
-            return Err(self.writers_error().await);
-        }
-        self.in_flight += 1;
-        Ok(())
-    }
-
     async fn seal(&mut self) -> Result<()> {
         let group = self.intake.seal();
         self.last_checkpoint = Instant::now();
-        self.order(Order::Store(group)).await
+        self.writing.order(Order::Store(group)).await
     }
 
     /// Stores everything taken in so far and waits for it.
@@ -297,16 +276,15 @@ impl<T: Tables> Stream<T> {
         if !self.intake.is_empty() {
             self.seal().await?;
         }
-        while self.in_flight > 0 {
-            let finished = self.done.recv().await;
-            self.finished(finished, source)?;
+        while !self.writing.is_idle() {
+            let stored = self.writing.stored().await?;
+            self.finished(stored, source);
         }
         Ok(())
     }
 
-    fn finished(&mut self, finished: Option<Result<Stored<Position>>>, source: &impl Source) -> Result<()> {
-        let Stored { committed, parked } = finished.ok_or_else(writer_gone)??;
-        self.in_flight -= 1;
+    fn finished(&mut self, stored: Stored<Position>, source: &impl Source) {
+        let Stored { committed, parked } = stored;
         for (relation, reason) in parked {
             let target = self.intake.target(relation).unwrap_or_else(|| relation.to_string());
             self.tell_parked(&target, &reason);
@@ -322,28 +300,12 @@ impl<T: Tables> Stream<T> {
             self.progress.committed_at.store(self.committed_at.max(0) as u64, Ordering::Relaxed);
         }
         flow::acknowledge(source, committed);
-        Ok(())
-    }
-
-    async fn writers_error(&mut self) -> Error {
-        while let Some(finished) = self.done.recv().await {
-            if let Err(error) = finished {
-                return error;
-            }
-        }
-        writer_gone()
     }
 
     async fn stopping(&mut self, source: &mut impl Source) -> Result<Ended> {
-        let timeout = self.options.stop_timeout;
-        match tokio::time::timeout(timeout, self.drain(source)).await {
-            Ok(Err(error)) if !error.kind().policy().retry => Err(error),
-            Ok(_) => Ok(Ended::Stopped),
-            Err(_) => {
-                self.progress.note("the last batch was not stored in time; it is read again at the next start");
-                Ok(Ended::Stopped)
-            }
-        }
+        let (timeout, progress) = (self.options.stop_timeout, Arc::clone(&self.progress));
+        last_batch(self.drain(source), timeout, &progress).await?;
+        Ok(Ended::Stopped)
     }
 
     /// Prepares for a new session: waits for what is under way, and forgets what the source will send again.
@@ -357,11 +319,7 @@ impl<T: Tables> Stream<T> {
 
     /// Ends the writer; nothing can be stored afterwards.
     pub async fn close(self) {
-        drop(self.orders);
-        drop(self.done);
-        if let Err(error) = self.writer.await {
-            tracing::debug!(%error, "the writer ended");
-        }
+        self.writing.close().await;
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Progress;
 use super::gaps;
 use crate::batch::TableBatch;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::flow::{self, CheckpointStore, Committed, DeadLetters, Group, Refetch, Sink};
 use futures_util::future::try_join_all;
@@ -197,9 +197,4 @@ pub async fn retrying<T, F: Future<Output = Result<T>>>(
             Err(error) => attempt.failed(error).await?,
         }
     }
-}
-
-/// The error of a writer that is gone.
-pub(super) fn writer_gone() -> Error {
-    Error::new(Kind::Unexpected, "the task that stores rows ended early")
 }

@@ -1,10 +1,11 @@
 //! Where the reading stands: how far the partitions are, and whether the wanted ends are reached.
 
 use super::partition::Partition;
-use super::{Ends, IDLE_CHECKPOINT, Records};
+use super::{Ends, Records};
 use crate::error::Result;
 use crate::flow::{PartitionLag, RecordSource, RecordTables};
 use crate::sync::progress::PartitionProgress;
+use crate::sync::writing::IDLE_CHECKPOINT;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -31,7 +32,7 @@ impl<T: RecordTables> Records<T> {
         until: &watch::Receiver<Option<Ends>>,
     ) -> Result<bool> {
         let lags = source.lags();
-        let nothing_waits = self.intake.is_empty() && self.in_flight == 0 && self.pending.is_none();
+        let nothing_waits = self.intake.is_empty() && self.writing.is_idle() && self.pending.is_none();
         let drained = !lags.is_empty() && lags.iter().all(|lag| lag.drained);
         if nothing_waits {
             self.intake.drained(&lags);

@@ -11,7 +11,8 @@ mod update;
 
 use super::Progress;
 use super::stream::{Ended, sleep_until};
-use super::writer::{Order, Stored, Writer, retrying, writer_gone};
+use super::writer::{Order, Stored, Writer, retrying};
+use super::writing::{Writing, last_batch};
 use crate::change::{Lsn, Offsets, Version};
 use crate::decode::debezium::avro::SchemaId;
 use crate::error::{Error, Kind, Result};
@@ -23,11 +24,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
 
-/// How often offsets are stored behind which nothing is to be stored.
-const IDLE_CHECKPOINT: Duration = Duration::from_secs(10);
 /// How often an engine without work looks around.
 const LOOK_AROUND: Duration = Duration::from_millis(100);
 /// Records that are taken in without looking at anything else in between.
@@ -93,23 +91,18 @@ pub struct Records<T> {
     intake: RecordIntake,
     tables: T,
     options: RecordOptions,
-    orders: mpsc::Sender<Order<Offsets>>,
-    done: mpsc::Receiver<Result<Stored<Offsets>>>,
-    writer: JoinHandle<()>,
-    in_flight: usize,
+    writing: Writing<Offsets>,
     /// What is stored, also by other members of the group as far as it was looked up.
     confirmed: Offsets,
     /// A chunk, and how much of it was taken in.
     pending: Option<(Chunk, usize)>,
     last_checkpoint: Instant,
-    committed_at: i64,
     progress: Arc<Progress>,
-    stop: watch::Receiver<bool>,
 }
 
 impl<T> std::fmt::Debug for Records<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Records").field("in_flight", &self.in_flight).finish_non_exhaustive()
+        f.debug_struct("Records").field("in_flight", &self.writing.in_flight()).finish_non_exhaustive()
     }
 }
 
@@ -122,23 +115,16 @@ impl<T: RecordTables> Records<T> {
         C: flow::CheckpointStore<Position = Offsets> + 'static,
         D: DeadLetters + 'static,
     {
-        let (orders, received) = mpsc::channel(1);
-        let (report, done) = mpsc::channel(4);
-        let (progress, stop) = (Arc::clone(&writer.progress), writer.stop.clone());
+        let writing = Writing::start(writer);
         Self {
+            progress: Arc::clone(&writing.progress),
             intake: RecordIntake::new(options.switched_at),
             tables,
             options,
-            orders,
-            done,
-            writer: tokio::spawn(writer.run(received, report)),
-            in_flight: 0,
+            writing,
             confirmed: Offsets::default(),
             pending: None,
             last_checkpoint: Instant::now(),
-            committed_at: 0,
-            progress,
-            stop,
         }
     }
 
@@ -151,10 +137,10 @@ impl<T: RecordTables> Records<T> {
         source: &mut impl RecordSource,
         until: &watch::Receiver<Option<Ends>>,
     ) -> Result<Ended> {
-        let mut stop = self.stop.clone();
+        let mut stop = self.writing.stop.clone();
         loop {
             let full = self.is_full();
-            if self.in_flight == 0 && (full || (self.pending.is_none() && self.is_waited_for(until))) {
+            if self.writing.is_idle() && (full || (self.pending.is_none() && self.is_waited_for(until))) {
                 self.seal().await?;
                 continue;
             }
@@ -168,9 +154,9 @@ impl<T: RecordTables> Records<T> {
             let wanted = self.pending.is_none() && !full;
             tokio::select! {
                 biased;
-                finished = self.done.recv() => self.finished(finished, source)?,
+                stored = self.writing.stored() => self.finished(stored?, source),
                 _ = stop.wait_for(|stop| *stop) => return self.stopping(source).await,
-                () = sleep_until(due), if self.in_flight == 0 => self.seal().await?,
+                () = sleep_until(due), if self.writing.is_idle() => self.seal().await?,
                 event = source.next(wanted) => self.handle(event?, source).await?,
                 () = tokio::time::sleep(LOOK_AROUND) => {
                     if self.look_around(source, until).await? {
@@ -184,8 +170,8 @@ impl<T: RecordTables> Records<T> {
     /// Takes in what has been said meanwhile, without waiting.
     async fn hear(&mut self, source: &mut impl RecordSource) -> Result<()> {
         use futures_util::FutureExt;
-        while let Ok(finished) = self.done.try_recv() {
-            self.finished(Some(finished), source)?;
+        while let Some(stored) = self.writing.try_stored() {
+            self.finished(stored?, source);
         }
         while let Some(event) = source.next(false).now_or_never() {
             self.handle(event?, source).await?;
@@ -235,7 +221,7 @@ impl<T: RecordTables> Records<T> {
         // What was stored by whoever had them before is known only now.
         let stored = self.stored().await?;
         for one in assigned {
-            let (progress, stop) = (Arc::clone(&self.progress), self.stop.clone());
+            let (progress, stop) = (Arc::clone(&self.progress), self.writing.stop.clone());
             let tables = tokio::sync::Mutex::new(&mut self.tables);
             let asked = retrying(&progress, &stop, || async {
                 let mut tables = tables.lock().await;
@@ -261,7 +247,7 @@ impl<T: RecordTables> Records<T> {
     }
 
     async fn stored(&mut self) -> Result<Offsets> {
-        let (progress, stop) = (Arc::clone(&self.progress), self.stop.clone());
+        let (progress, stop) = (Arc::clone(&self.progress), self.writing.stop.clone());
         let tables = tokio::sync::Mutex::new(&mut self.tables);
         retrying(&progress, &stop, || async { tables.lock().await.stored().await }).await
     }
@@ -281,15 +267,6 @@ impl<T: RecordTables> Records<T> {
             next += 1;
             left -= 1;
         }
-        self.committed_at = self.intake.committed_at;
-        Ok(())
-    }
-
-    async fn order(&mut self, order: Order<Offsets>) -> Result<()> {
-        if self.orders.send(order).await.is_err() {
-            return Err(self.writers_error().await);
-        }
-        self.in_flight += 1;
         Ok(())
     }
 
@@ -305,7 +282,7 @@ impl<T: RecordTables> Records<T> {
             }
         }
         self.last_checkpoint = Instant::now();
-        self.order(Order::Store(group)).await
+        self.writing.order(Order::Store(group)).await
     }
 
     /// Stores everything taken in so far and waits for it.
@@ -313,16 +290,15 @@ impl<T: RecordTables> Records<T> {
         if !self.intake.is_empty() || self.intake.has_moved() {
             self.seal().await?;
         }
-        while self.in_flight > 0 {
-            let finished = self.done.recv().await;
-            self.finished(finished, source)?;
+        while !self.writing.is_idle() {
+            let stored = self.writing.stored().await?;
+            self.finished(stored, source);
         }
         Ok(())
     }
 
-    fn finished(&mut self, finished: Option<Result<Stored<Offsets>>>, source: &impl RecordSource) -> Result<()> {
-        let Stored { committed, parked } = finished.ok_or_else(writer_gone)??;
-        self.in_flight -= 1;
+    fn finished(&mut self, stored: Stored<Offsets>, source: &impl RecordSource) {
+        let Stored { committed, parked } = stored;
         for (relation, reason) in parked {
             if let Some(name) = self.intake.tables.of_relation(relation).map(|table| table.name.clone()) {
                 self.tell_parked(&name, &reason);
@@ -335,31 +311,19 @@ impl<T: RecordTables> Records<T> {
             let lsn = position.0.values().map(|reached| reached.lsn).max().unwrap_or_default();
             self.progress.confirmed.fetch_max(lsn.0, Ordering::Relaxed);
             self.progress.saw(lsn);
-            self.progress.committed_at.store(self.committed_at.max(0) as u64, Ordering::Relaxed);
+            // None is known right after a rewind.
+            if self.intake.committed_at > 0 {
+                self.progress.committed_at.store(self.intake.committed_at as u64, Ordering::Relaxed);
+            }
             self.tell_lags(&source.lags());
         }
         flow::acknowledge(source, committed);
-        Ok(())
-    }
-
-    async fn writers_error(&mut self) -> Error {
-        while let Some(finished) = self.done.recv().await {
-            if let Err(error) = finished {
-                return error;
-            }
-        }
-        writer_gone()
     }
 
     async fn stopping(&mut self, source: &mut impl RecordSource) -> Result<Ended> {
-        match tokio::time::timeout(self.options.stop_timeout, self.drain(source)).await {
-            Ok(Err(error)) if !error.kind().policy().retry => Err(error),
-            Ok(_) => Ok(Ended::Stopped),
-            Err(_) => {
-                self.progress.note("the last batch was not stored in time; it is read again at the next start");
-                Ok(Ended::Stopped)
-            }
-        }
+        let (timeout, progress) = (self.options.stop_timeout, Arc::clone(&self.progress));
+        last_batch(self.drain(source), timeout, &progress).await?;
+        Ok(Ended::Stopped)
     }
 
     /// Prepares for a new session: waits for what is under way, and forgets what the source will send again.
@@ -374,11 +338,7 @@ impl<T: RecordTables> Records<T> {
 
     /// Ends the writer; nothing can be stored afterwards.
     pub async fn close(self) {
-        drop(self.orders);
-        drop(self.done);
-        if let Err(error) = self.writer.await {
-            tracing::debug!(%error, "the writer ended");
-        }
+        self.writing.close().await;
     }
 }
 

@@ -61,14 +61,14 @@ impl<T: RecordTables> Records<T> {
         let Some(name) = self.name_of(table) else { return Ok(()) };
         // What is under way has the form that the destination's table had until now.
         self.drain(source).await?;
-        let (progress, stop) = (Arc::clone(&self.progress), self.stop.clone());
+        let (progress, stop) = (Arc::clone(&self.progress), self.writing.stop.clone());
         let tables = tokio::sync::Mutex::new(&mut self.tables);
         let adopted = retrying(&progress, &stop, || async { tables.lock().await.adopt(&name, fields).await }).await?;
         if let AdoptedRecords::Park(relation, reason) = &adopted {
             self.tell_parked(&name, reason);
             self.tables.leave(*relation);
             let since = Version::new(Lsn(0), Lsn(0));
-            self.order(Order::Park { relation: *relation, reason: reason.clone(), since }).await?;
+            self.writing.order(Order::Park { relation: *relation, reason: reason.clone(), since }).await?;
         }
         self.intake.adopt(table, adopted, text);
         Ok(())
@@ -77,7 +77,7 @@ impl<T: RecordTables> Records<T> {
     async fn relax(&mut self, table: usize, column: &str, source: &impl RecordSource) -> Result<()> {
         let Some(name) = self.name_of(table) else { return Ok(()) };
         self.drain(source).await?;
-        let (progress, stop) = (Arc::clone(&self.progress), self.stop.clone());
+        let (progress, stop) = (Arc::clone(&self.progress), self.writing.stop.clone());
         let tables = tokio::sync::Mutex::new(&mut self.tables);
         retrying(&progress, &stop, || async { tables.lock().await.relax(&name, column).await }).await?;
         self.intake.forget_shapes(table);
@@ -85,7 +85,7 @@ impl<T: RecordTables> Records<T> {
     }
 
     async fn fetch_schema(&mut self, id: SchemaId) -> Result<()> {
-        let (progress, stop) = (Arc::clone(&self.progress), self.stop.clone());
+        let (progress, stop) = (Arc::clone(&self.progress), self.writing.stop.clone());
         let tables = tokio::sync::Mutex::new(&mut self.tables);
         let schema = retrying(&progress, &stop, || async { tables.lock().await.schema(id).await }).await?;
         self.intake.schemas.add(id, schema);
@@ -103,7 +103,7 @@ impl<T: RecordTables> Records<T> {
         let (Some(name), Some(topic)) = (self.name_of(table), self.intake.topic_of(record)) else { return Ok(()) };
         self.drain(source).await?;
         let Some(relation) = self.intake.truncate(table, version) else { return Ok(()) };
-        let (progress, stop) = (Arc::clone(&self.progress), self.stop.clone());
+        let (progress, stop) = (Arc::clone(&self.progress), self.writing.stop.clone());
         let tables = tokio::sync::Mutex::new(&mut self.tables);
         let noted = retrying(&progress, &stop, || async {
             let mut tables = tables.lock().await;
@@ -128,7 +128,7 @@ impl<T: RecordTables> Records<T> {
         self.tell_parked(name, reason);
         self.intake.park(relation);
         self.tables.leave(relation);
-        self.order(Order::Park { relation, reason: reason.to_owned(), since }).await?;
+        self.writing.order(Order::Park { relation, reason: reason.to_owned(), since }).await?;
         self.drain(source).await
     }
 
