@@ -16,6 +16,7 @@ mod room;
 mod slots;
 mod status;
 mod switch;
+mod tables;
 
 pub use remove::{Made, made, remove};
 pub use resync::{Resync, resync};

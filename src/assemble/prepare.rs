@@ -5,15 +5,15 @@
 use super::copies::{Copies, CopyJob, no_postgres};
 use super::layout::layout;
 use super::lock::PipelineLock;
-use super::renamed::follow;
 use super::slots::{Start, decide};
+use super::tables::{make_tables, park_renamed, tell_parked};
 use super::{SyncOptions, publication};
 use crate::batch::Ranges;
 use crate::change::{Lsn, Position, Version};
 use crate::checkpoint::{PipelineRecord, State, StateStore, TablePhase, TableRecord, Transport};
 use crate::config::{ClickHouseSettings, PostgresSettings, Settings};
 use crate::error::{Error, Kind, Result};
-use crate::flow::{CheckpointStore, Sink};
+use crate::flow::Sink;
 use crate::server::clickhouse::Server;
 use crate::sink::clickhouse::{ClickHouseSink, TablePlan, ddl};
 use crate::source::postgres::{
@@ -21,7 +21,6 @@ use crate::source::postgres::{
     identify_logical, plan_ranges, slot_state,
 };
 use crate::sync::Progress;
-use crate::tables::{Plan, apply, gather, plan};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -75,7 +74,9 @@ impl Preparation<'_> {
             &self.settings.pipeline,
             &postgres.slot,
         );
-        let (plans, ranges) = self.make_tables(&lock, &mut store).await?;
+        let (plans, ranges) =
+            make_tables((self.settings, self.options), Some(lock.client()), (&mut store, self.server), self.progress)
+                .await?;
         store.create().await?;
         park_renamed(&plans, &mut store).await?;
         let mut state = store.load().await?;
@@ -115,24 +116,9 @@ impl Preparation<'_> {
         };
         self.join_new(&mut copying).await?;
         let state = store.load().await?;
-        self.tell_parked(&state);
+        tell_parked(&state, self.progress);
         self.progress.copied.store(true, Ordering::Relaxed);
         Ok(Prepared { lock, store, state, publications, ranges, from })
-    }
-
-    async fn make_tables(&self, lock: &PipelineLock, store: &mut StateStore) -> Result<(Vec<TablePlan>, Ranges)> {
-        let settings = Settings { statements: Vec::new(), ..self.settings.clone() };
-        let facts = gather(&settings, Some(lock.client()), self.server).await?;
-        let state = store.load().await?;
-        let settings = follow(&settings, &state, facts.source.as_deref().unwrap_or_default());
-        let mut planned = plan(&settings, &facts);
-        park_refused(&mut planned, store).await?;
-        for warning in &planned.warnings {
-            self.progress.note(format!("warning: {warning}"));
-        }
-        apply(&planned, self.server, |step| self.progress.note(step.to_string())).await?;
-        let wanted = |plan: &TablePlan| self.options.wants(&plan.schema.name);
-        Ok((planned.tables.into_iter().filter(wanted).collect(), facts.ranges))
     }
 
     fn postgres(&self) -> Result<&PostgresSettings> {
@@ -326,17 +312,6 @@ impl Preparation<'_> {
         }
         Ok(())
     }
-
-    fn tell_parked(&self, state: &State) {
-        for record in state.tables.values().filter(|record| record.phase == TablePhase::Parked) {
-            let reason = record.reason.clone().unwrap_or_default();
-            self.progress.note(format!(
-                "{} is parked: {reason}; `pipectl resync {}` brings it back",
-                record.source, record.source
-            ));
-            self.progress.table(&record.target, |table| table.parked = Some(reason.clone()));
-        }
-    }
 }
 
 /// A first copy has the lowest version: rows of unknown origin would win against it.
@@ -350,41 +325,6 @@ pub(super) async fn refuse_filled(server: &Server, settings: &ClickHouseSettings
                 format!("table \"{}\" holds rows already, and nothing is stored of where they came from", plan.target),
             )
             .hint("`pipectl resync --all` copies everything into new tables and exchanges them; or drop the table"));
-        }
-    }
-    Ok(())
-}
-
-/// A table of the pipeline that was changed into one which the destination's cannot be altered to is left behind; the others go on.
-pub(super) async fn park_refused(planned: &mut Plan, store: &mut StateStore) -> Result<()> {
-    if planned.refusals.is_empty() {
-        return Ok(());
-    }
-    let state = store.load().await?;
-    let since = state.checkpoint.map(|record| record.position().end).unwrap_or_default();
-    let mut others = Vec::new();
-    for refusal in std::mem::take(&mut planned.refusals) {
-        match state.tables.iter().find(|(_, record)| record.source == refusal.table) {
-            Some((relation, record)) if refusal.error.kind() == Kind::Destination => {
-                if record.phase != TablePhase::Parked {
-                    store.park(*relation, &refusal.reason(), Version::new(since, Lsn::ZERO)).await?;
-                }
-            }
-            _ => others.push(refusal),
-        }
-    }
-    planned.refusals = others;
-    Ok(())
-}
-
-/// Columns that changed their names while nothing ran: the rows that are stored have the values under the old ones.
-pub(super) async fn park_renamed(plans: &[TablePlan], store: &mut StateStore) -> Result<()> {
-    let state = store.load().await?;
-    let since = state.checkpoint.map(|record| record.position().end).unwrap_or_default();
-    for plan in plans {
-        let record = state.tables.get(&plan.schema.relid).filter(|record| record.phase == TablePhase::Ready);
-        if let Some(reason) = record.and_then(|record| record.renamed(&plan.schema)) {
-            store.park(plan.schema.relid, &reason, Version::new(since, Lsn::ZERO)).await?;
         }
     }
     Ok(())

@@ -2,9 +2,9 @@
 
 use super::super::SyncOptions;
 use super::super::lock::PipelineLock;
-use super::super::prepare::{park_refused, park_renamed, table_record};
-use super::super::renamed::follow;
+use super::super::prepare::{refuse_filled, table_record};
 use super::super::switch;
+use super::super::tables::{make_tables, park_renamed, tell_parked};
 use super::{cluster, forms, kafka};
 use crate::batch::Ranges;
 use crate::change::{Lsn, Offsets, Reached};
@@ -18,7 +18,6 @@ use crate::sink::clickhouse::TablePlan;
 use crate::source::kafka::subscribed;
 use crate::source::postgres::identify;
 use crate::sync::Progress;
-use crate::tables::{apply, gather, plan};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -70,7 +69,9 @@ impl Preparation<'_> {
         let cluster = Arc::new(cluster);
         self.first_topic(&cluster, &subscription).await?;
         let mut store = StateStore::of_settings(self.settings, self.server.clone()).of(Transport::Kafka);
-        let (plans, ranges) = self.make_tables(lock.as_deref(), &mut store).await?;
+        let client = lock.as_deref().map(PipelineLock::client);
+        let (plans, ranges) =
+            make_tables((self.settings, self.options), client, (&mut store, self.server), self.progress).await?;
         store.create().await?;
         if lock.is_some() {
             park_renamed(&plans, &mut store).await?;
@@ -84,7 +85,7 @@ impl Preparation<'_> {
             store.save_table(plan.schema.relid, &table_record(plan, TablePhase::Ready)).await?;
         }
         let state = store.load().await?;
-        self.tell_parked(&state);
+        tell_parked(&state, self.progress);
         self.progress.copied.store(true, Ordering::Relaxed);
         let switched_at = record.switched_at.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default();
         let forms = forms::forms(self.settings, self.progress).await?;
@@ -124,32 +125,8 @@ impl Preparation<'_> {
         }
     }
 
-    /// The tables that are known before any record of them: those of Postgres' catalog.
-    async fn make_tables(
-        &self,
-        lock: Option<&PipelineLock>,
-        store: &mut StateStore,
-    ) -> Result<(Vec<TablePlan>, Ranges)> {
-        let mut settings = Settings { statements: Vec::new(), ..self.settings.clone() };
-        if lock.is_none() {
-            // What they are is told by their records; those that are written out are held against them first.
-            settings.tables.clear();
-        }
-        let facts = gather(&settings, lock.map(PipelineLock::client), self.server).await?;
-        let state = store.load().await?;
-        let settings = follow(&settings, &state, facts.source.as_deref().unwrap_or_default());
-        let mut planned = plan(&settings, &facts);
-        park_refused(&mut planned, store).await?;
-        for warning in &planned.warnings {
-            self.progress.note(format!("warning: {warning}"));
-        }
-        apply(&planned, self.server, |step| self.progress.note(step.to_string())).await?;
-        let wanted = |plan: &TablePlan| self.options.wants(&plan.schema.name);
-        Ok((planned.tables.into_iter().filter(wanted).collect(), facts.ranges))
-    }
-
     async fn first_start(&self, plans: &[TablePlan], store: &mut StateStore) -> Result<PipelineRecord> {
-        super::super::prepare::refuse_filled(self.server, &self.settings.clickhouse, plans).await?;
+        refuse_filled(self.server, &self.settings.clickhouse, plans).await?;
         let identity = match &self.settings.postgres {
             Some(postgres) => Some(identify(postgres).await?),
             None => None,
@@ -159,16 +136,5 @@ impl Preparation<'_> {
         let record = PipelineRecord { snapshot_done: true, ..PipelineRecord::intended(system, timeline, false) };
         store.save_pipeline(&record).await?;
         Ok(record)
-    }
-
-    fn tell_parked(&self, state: &State) {
-        for record in state.tables.values().filter(|record| record.phase == TablePhase::Parked) {
-            let reason = record.reason.clone().unwrap_or_default();
-            self.progress.note(format!(
-                "{} is parked: {reason}; `pipectl resync {}` brings it back",
-                record.source, record.source
-            ));
-            self.progress.table(&record.target, |table| table.parked = Some(reason.clone()));
-        }
     }
 }
