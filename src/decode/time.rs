@@ -7,7 +7,8 @@ use super::wire::Malformed;
 
 /// Days from 1970-01-01 to 2000-01-01.
 const EPOCH_DAYS: i64 = 10_957;
-const MICROS_PER_DAY: i64 = 86_400_000_000;
+/// Microseconds of a day.
+pub const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// Days since 1970-01-01 of a date's text; `None` for the infinities.
 ///
@@ -64,6 +65,33 @@ pub fn timestamp_binary(bytes: &[u8]) -> Result<Option<i64>, Malformed> {
     Ok(micros.checked_add(EPOCH_DAYS * MICROS_PER_DAY))
 }
 
+/// Days since 1970-01-01 of a date in the proleptic Gregorian calendar: the inverse of [`civil_date`]. Years are astronomical: 0 is 1 BC. A year begins
+/// in March here, so that the leap day is its last. See <https://howardhinnant.github.io/date_algorithms.html#days_from_civil>.
+///
+/// Months are 1 to 12 and days 1 to 31; years lie so far from the ends of 64 bits that their days do not overflow.
+pub fn civil_days(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
+/// Year, month and day of days since 1970-01-01 in the proleptic Gregorian calendar: the inverse of [`civil_days`]. See
+/// <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>.
+pub fn civil_date(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, month, day_of_year - (153 * shifted + 2) / 5 + 1)
+}
+
 fn is_infinity(text: &[u8]) -> bool {
     matches!(text, b"infinity" | b"-infinity")
 }
@@ -94,17 +122,7 @@ fn date(text: &[u8], before_christ: bool) -> Result<(i64, &[u8]), Malformed> {
     }
     // The year before 1 AD is 1 BC: astronomical year 0.
     let year = if before_christ { 1 - year } else { year };
-    Ok((days_from_civil(year, month, day), rest))
-}
-
-/// Days since 1970-01-01 of a date in the proleptic Gregorian calendar; years start in March here, so that the leap day is the last.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
+    Ok((civil_days(year, month, day), rest))
 }
 
 fn time_of_day(text: &[u8]) -> Result<(i64, &[u8]), Malformed> {

@@ -1,20 +1,10 @@
 //! Moments: read from the command line, written for people. All in UTC.
 
-use crate::decode::time::timestamp_text;
+use crate::decode::time::{MICROS_PER_DAY, civil_date, timestamp_text};
 
-const DAY_MICROS: i64 = 86_400_000_000;
-
-/// The date of a day counted from 1970-01-01: <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>.
+/// The date of a day counted from 1970-01-01, as Postgres writes it.
 pub(super) fn date(days: i64) -> String {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (year, month, day) = civil_date(days);
     if year > 0 { format!("{year:04}-{month:02}-{day:02}") } else { format!("{:04}-{month:02}-{day:02} BC", 1 - year) }
 }
 
@@ -28,7 +18,7 @@ pub(super) fn time_of_day(micros: i64, digits: usize) -> String {
 
 /// A moment of so many microseconds since 1970-01-01, as Postgres writes a timestamp.
 pub(super) fn timestamp(micros: i64) -> String {
-    let (days, of_day) = (micros.div_euclid(DAY_MICROS), micros.rem_euclid(DAY_MICROS));
+    let (days, of_day) = (micros.div_euclid(MICROS_PER_DAY), micros.rem_euclid(MICROS_PER_DAY));
     let time = time_of_day(of_day, if of_day % 1_000_000 == 0 { 0 } else { 6 });
     let time = if time.contains('.') { time.trim_end_matches('0') } else { &time };
     match date(days).strip_suffix(" BC") {
@@ -40,13 +30,13 @@ pub(super) fn timestamp(micros: i64) -> String {
 /// A moment of so many milliseconds, in ISO 8601.
 pub(super) fn iso(millis: i64) -> String {
     let micros = millis.saturating_mul(1000);
-    format!("{}T{}Z", date(micros.div_euclid(DAY_MICROS)), time_of_day(micros.rem_euclid(DAY_MICROS), 3))
+    format!("{}T{}Z", date(micros.div_euclid(MICROS_PER_DAY)), time_of_day(micros.rem_euclid(MICROS_PER_DAY), 3))
 }
 
 /// The day and the time of day of so many milliseconds, for a line.
 pub(super) fn day_and_time(millis: i64) -> (String, String) {
     let micros = millis.saturating_mul(1000);
-    (date(micros.div_euclid(DAY_MICROS)), time_of_day(micros.rem_euclid(DAY_MICROS), 3))
+    (date(micros.div_euclid(MICROS_PER_DAY)), time_of_day(micros.rem_euclid(MICROS_PER_DAY), 3))
 }
 
 /// Milliseconds since 1970-01-01 of a text such as `2026-11-22`, `2026-11-22T10:00`, `2026-11-22 10:00:05.25+02:00`, or of a
@@ -96,6 +86,6 @@ mod tests {
         assert_eq!(timestamp(-1), "1969-12-31 23:59:59.999999");
         assert_eq!(date(-719_163), "0001-12-31 BC");
         assert_eq!(date(-719_162), "0001-01-01");
-        assert_eq!(time_of_day(DAY_MICROS, 0), "24:00:00");
+        assert_eq!(time_of_day(MICROS_PER_DAY, 0), "24:00:00");
     }
 }

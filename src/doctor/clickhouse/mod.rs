@@ -9,6 +9,7 @@ use super::postgres::Source;
 use super::report::Findings;
 use crate::batch::Ranges;
 use crate::config::Settings;
+use crate::decode::time::MICROS_PER_DAY;
 use crate::error::Result;
 use crate::server::clickhouse::{Server, connect};
 use crate::sink::clickhouse::{DeadLetterTable, LetterFilter, ddl, ranges};
@@ -198,7 +199,7 @@ async fn cluster(settings: &Settings, server: &Server) -> Result<Finding> {
 fn dates(found: &Ranges) -> Finding {
     // 1970 lies 719162 days after the first day that Postgres and ClickHouse share.
     let wide_days = found.date_days.0 <= -719_162;
-    let wide_times = found.datetime_micros.0 <= -719_162 * 86_400_000_000;
+    let wide_times = found.datetime_micros.0 <= -719_162 * MICROS_PER_DAY;
     let range = |wide| if wide { "0001 to 9999" } else { "1900 to 2299" };
     if wide_days && wide_times {
         return Finding::pass(range(true));

@@ -1,6 +1,7 @@
 //! Customers.
 
-use super::{DAY, FIRST_ORDER, Shop};
+use super::{FIRST_ORDER, Shop};
+use crate::decode::time::MICROS_PER_DAY;
 use crate::seed::binary::BinaryRows;
 use crate::seed::random::{percent, pick, row_rng, uuid};
 use rand::Rng;
@@ -13,7 +14,7 @@ impl Shop {
         let id = self.last.customers + 1 + index;
         let rng = &mut row_rng(self.seed, STREAM, id);
         let Some(country) = self.vocabulary.country(rng) else { return };
-        let created_at = FIRST_ORDER - rng.random_range(DAY..700 * DAY);
+        let created_at = FIRST_ORDER - rng.random_range(MICROS_PER_DAY..700 * MICROS_PER_DAY);
         rows.row(15);
         rows.int8(id);
         rows.bytes(&uuid(rng));
@@ -39,7 +40,7 @@ impl Shop {
         rows.text_array(TAGS.get(start..start + tags).unwrap_or_default());
         rows.bool(percent(rng, 35));
         rows.timestamp(created_at);
-        let updated_at = percent(rng, 50).then(|| created_at + rng.random_range(0..300 * DAY));
+        let updated_at = percent(rng, 50).then(|| created_at + rng.random_range(0..300 * MICROS_PER_DAY));
         rows.optional(updated_at, BinaryRows::timestamp);
     }
 }

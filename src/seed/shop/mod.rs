@@ -13,6 +13,7 @@ pub use schema::{Presence, create, drop, presence, truncate};
 
 use super::binary::BinaryRows;
 use super::vocabulary::Vocabulary;
+use crate::decode::time::MICROS_PER_DAY;
 use crate::error::{Error, Kind, Result};
 
 pub(super) use fill::last_keys;
@@ -24,8 +25,7 @@ pub const MIN_ROWS: u64 = 50;
 /// 2024-01-01 00:00 UTC, in microseconds since 1970: rows that are to repeat cannot ask for the time.
 const FIRST_ORDER: i64 = 1_704_067_200_000_000;
 /// The two years in which orders are placed.
-const ORDERED_WITHIN: i64 = 731 * DAY;
-const DAY: i64 = 86_400_000_000;
+const ORDERED_WITHIN: i64 = 731 * MICROS_PER_DAY;
 
 /// A table of the shop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,7 +1,8 @@
 //! Orders with their items and payments. The three tables are written one after the other, and each works out the same order anew
 //! from its number: so totals are the sums of the items and payments are those of paid orders, without any order being kept.
 
-use super::{DAY, FIRST_ORDER, ORDERED_WITHIN, Shop};
+use super::{FIRST_ORDER, ORDERED_WITHIN, Shop};
+use crate::decode::time::MICROS_PER_DAY;
 use crate::seed::binary::BinaryRows;
 use crate::seed::random::{mix, percent, pick, row_rng, skewed, uuid};
 use rand::Rng;
@@ -74,10 +75,10 @@ impl Shop {
         let total = goods - goods * discount_tenths.unwrap_or(0) / 1000;
         // Orders come in the order of their keys, as they do in life, with some that lie about their time.
         let share = (i128::from(index) * i128::from(ORDERED_WITHIN) / i128::from(self.sizes.orders.max(1))) as i64;
-        let placed_at = FIRST_ORDER + share + rng.random_range(0..DAY / 24);
+        let placed_at = FIRST_ORDER + share + rng.random_range(0..MICROS_PER_DAY / 24);
         let paid = self.is_paid(index);
         let (status, shipped) = status(paid, rng.random_range(0..100));
-        let shipped_at = shipped.then(|| placed_at + rng.random_range(DAY / 4..5 * DAY));
+        let shipped_at = shipped.then(|| placed_at + rng.random_range(MICROS_PER_DAY / 4..5 * MICROS_PER_DAY));
         let order =
             Order { id, customer, status, paid, items, item_count, discount_tenths, total, placed_at, shipped_at };
         (order, rng)
@@ -146,7 +147,7 @@ impl Shop {
         rows.numeric(order.total, 2);
         let last4 = (method == "card").then(|| format!("{:04}", rng.random_range(0..10_000)));
         rows.optional(last4.as_deref(), BinaryRows::text);
-        rows.timestamp(order.placed_at + rng.random_range(0..DAY / 8));
+        rows.timestamp(order.placed_at + rng.random_range(0..MICROS_PER_DAY / 8));
         u64::from(order.paid)
     }
 }

@@ -1,6 +1,7 @@
 //! Products.
 
-use super::{DAY, FIRST_ORDER, Shop};
+use super::{FIRST_ORDER, Shop};
+use crate::decode::time::MICROS_PER_DAY;
 use crate::seed::binary::BinaryRows;
 use crate::seed::random::{mix, percent, pick, row_rng};
 use rand::Rng;
@@ -34,7 +35,7 @@ impl Shop {
         let rng = &mut row_rng(self.seed, STREAM, id);
         let Some((category, prefix, nouns)) = CATEGORIES.choose(rng) else { return };
         let color = pick(rng, &COLORS);
-        let created_at = FIRST_ORDER - rng.random_range(DAY..1000 * DAY);
+        let created_at = FIRST_ORDER - rng.random_range(MICROS_PER_DAY..1000 * MICROS_PER_DAY);
         rows.row(13);
         rows.int8(id);
         rows.text(&format!("{prefix}-{id:06}"));
@@ -55,7 +56,7 @@ impl Shop {
         ));
         rows.int4(rng.random_range(0..5000));
         rows.bool(percent(rng, 92));
-        let released_on = percent(rng, 70).then(|| (created_at / DAY) as i32 + rng.random_range(0..90));
+        let released_on = percent(rng, 70).then(|| (created_at / MICROS_PER_DAY) as i32 + rng.random_range(0..90));
         rows.optional(released_on, BinaryRows::date);
         rows.timestamp(created_at);
     }

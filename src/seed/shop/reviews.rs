@@ -1,7 +1,8 @@
 //! Reviews: two of three are so long that Postgres stores their text out of line (above about 2 kB a row, see
 //! <https://www.postgresql.org/docs/current/storage-toast.html>).
 
-use super::{DAY, FIRST_ORDER, ORDERED_WITHIN, Shop};
+use super::{FIRST_ORDER, ORDERED_WITHIN, Shop};
+use crate::decode::time::MICROS_PER_DAY;
 use crate::seed::binary::BinaryRows;
 use crate::seed::random::{percent, pick, row_rng, skewed};
 use crate::seed::vocabulary::Vocabulary;
@@ -40,7 +41,7 @@ impl Shop {
         rows.int4(skewed(rng, 200) as i32);
         rows.bool(percent(rng, 80));
         rows.timestamp(created_at);
-        let edited_at = percent(rng, 15).then(|| created_at + rng.random_range(0..30 * DAY));
+        let edited_at = percent(rng, 15).then(|| created_at + rng.random_range(0..30 * MICROS_PER_DAY));
         rows.optional(edited_at, BinaryRows::timestamp);
     }
 }

@@ -16,6 +16,7 @@ use super::random::{percent, row_rng};
 use super::vocabulary::Vocabulary;
 use super::{Event, TableRows};
 use crate::change::TableName;
+use crate::decode::time::MICROS_PER_DAY;
 use crate::error::{Error, Kind, Result};
 use crate::server::postgres::{Connection, quote_ident, quote_table};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -30,7 +31,7 @@ use std::time::Instant;
 const TABLE_STREAM: u64 = 0x7461_626c;
 /// 2024-01-01, and the two years after it, in which rows have their moment.
 const FIRST_MOMENT: i64 = 1_704_067_200_000_000;
-const WITHIN: i64 = 731 * moment::DAY;
+const WITHIN: i64 = 731 * MICROS_PER_DAY;
 
 /// What to fill a table with.
 #[derive(Debug, Clone)]

@@ -4,6 +4,7 @@ use super::catalog::{self, ColumnFacts, Filled, ForeignKey, TableFacts, UniqueSe
 use super::recipe::{self, Recipe, TimeForm};
 use super::row::MARK_WIDTH;
 use super::{LeftOut, meaning, moment};
+use crate::decode::time::MICROS_PER_DAY;
 use crate::error::{Error, Kind, Result};
 use crate::seed::random::mix;
 use crate::server::postgres::Connection;
@@ -253,7 +254,8 @@ impl Planner<'_> {
                 form: form @ (TimeForm::Date | TimeForm::Timestamp | TimeForm::TimestampTz), ..
             }) => {
                 let form = *form;
-                let first = greatest.as_deref().and_then(moment::parse).map_or(FIRST_MOMENT, |last| last + moment::DAY);
+                let first =
+                    greatest.as_deref().and_then(moment::parse).map_or(FIRST_MOMENT, |last| last + MICROS_PER_DAY);
                 Some(Recipe::Ticks { first, form })
             }
             _ => None,

@@ -1,8 +1,9 @@
 //! A row of made-up values, as the text format of COPY writes it.
 
 use super::meaning::{When, Words};
-use super::moment::{DAY, date, time, timestamp};
+use super::moment::{date, time, timestamp};
 use super::recipe::{RangeOf, Recipe, TimeForm, UNLIMITED};
+use crate::decode::time::MICROS_PER_DAY;
 use crate::seed::random::{percent, pick, uuid};
 use crate::seed::vocabulary::{Country, Vocabulary};
 use rand::Rng;
@@ -60,7 +61,7 @@ impl Row<'_> {
             Recipe::OneOf(values) => out.push_str(pick(&mut self.rng, values)),
             Recipe::Count { first } => write!(out, "{}", first + i128::from(self.index)).unwrap_or_default(),
             Recipe::Ticks { first, form } => {
-                let step = if *form == TimeForm::Date { DAY } else { 1_000_000 };
+                let step = if *form == TimeForm::Date { MICROS_PER_DAY } else { 1_000_000 };
                 write_moment(*form, first + step * self.index as i64, out);
             }
             Recipe::Codes { first, width } => out.push_str(&base36(first + self.index, *width)),
@@ -99,7 +100,9 @@ impl Row<'_> {
             }
             Recipe::Bytes => format!("\\x{:032x}", rng.random::<u128>()),
             Recipe::Bits { length } => (0..*length).map(|_| if rng.random() { '1' } else { '0' }).collect(),
-            Recipe::Interval => format!("{} days {}", rng.random_range(0..60), time(rng.random_range(0..DAY))),
+            Recipe::Interval => {
+                format!("{} days {}", rng.random_range(0..60), time(rng.random_range(0..MICROS_PER_DAY)))
+            }
             Recipe::Point => format!("({:.4},{:.4})", degrees(rng, 180.0), degrees(rng, 90.0)),
             Recipe::Circle => {
                 format!("<({:.4},{:.4}),{:.2}>", degrees(rng, 180.0), degrees(rng, 90.0), degrees(rng, 9.0).abs())
@@ -213,10 +216,10 @@ impl Row<'_> {
     fn moment(&mut self, when: When) -> i64 {
         match when {
             // Between 1940 and 2005.
-            When::Birth => self.rng.random_range(-10_957..12_783) * DAY,
+            When::Birth => self.rng.random_range(-10_957..12_783) * MICROS_PER_DAY,
             When::Then => self.moment,
-            When::Later => self.moment + self.rng.random_range(0..30 * DAY),
-            When::Future => self.moment + self.rng.random_range(365 * DAY..1460 * DAY),
+            When::Later => self.moment + self.rng.random_range(0..30 * MICROS_PER_DAY),
+            When::Future => self.moment + self.rng.random_range(365 * MICROS_PER_DAY..1460 * MICROS_PER_DAY),
         }
     }
 
@@ -258,7 +261,7 @@ impl Row<'_> {
 
 fn write_moment(form: TimeForm, micros: i64, out: &mut String) {
     match form {
-        TimeForm::Date => out.push_str(&date(micros.div_euclid(DAY))),
+        TimeForm::Date => out.push_str(&date(micros.div_euclid(MICROS_PER_DAY))),
         TimeForm::Timestamp => out.push_str(&timestamp(micros)),
         TimeForm::TimestampTz => {
             out.push_str(&timestamp(micros));

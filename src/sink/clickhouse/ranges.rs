@@ -1,12 +1,12 @@
 //! Which dates and times a server can hold.
 
 use crate::batch::Ranges;
+use crate::decode::time::MICROS_PER_DAY;
 use crate::error::{Error, Kind, Result};
 use crate::server::clickhouse::Server;
 
 const PROBE: &str = include_str!("../../../sql/clickhouse/date_ranges.sql");
 
-const MICROSECONDS_A_DAY: i64 = 86_400_000_000;
 /// 0001-01-01 to 9999-12-31, in days since 1970-01-01: what a server of 26.7 and later holds of Postgres' dates.
 const WIDE: (i32, i32) = (-719_162, 2_932_896);
 /// 1900-01-01 to 2299-12-31: what all servers hold that pipectl knows; beyond it older ones show another date.
@@ -16,7 +16,7 @@ fn held(wide_dates: bool, wide_times: bool) -> Ranges {
     let (first, last) = if wide_times { WIDE } else { NARROW };
     Ranges {
         date_days: if wide_dates { WIDE } else { NARROW },
-        datetime_micros: (i64::from(first) * MICROSECONDS_A_DAY, (i64::from(last) + 1) * MICROSECONDS_A_DAY - 1),
+        datetime_micros: (i64::from(first) * MICROS_PER_DAY, (i64::from(last) + 1) * MICROS_PER_DAY - 1),
     }
 }
 

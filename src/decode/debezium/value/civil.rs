@@ -2,40 +2,19 @@
 
 use super::decimal;
 use crate::decode::Malformed;
+use crate::decode::time::{civil_date, civil_days};
 
-/// Microseconds of a day.
-pub(super) const DAY: i64 = 86_400_000_000;
-
-/// Days since 1970-01-01 of a date; astronomical years, of which 0 is 1 BC. As in
-/// <https://howardhinnant.github.io/date_algorithms.html>.
+/// Days since 1970-01-01 of a date; astronomical years, of which 0 is 1 BC.
 pub(super) fn days(year: i64, month: i64, day: i64) -> Result<i64, Malformed> {
     if !(-400_000_000..=400_000_000).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return Err(Malformed("a date"));
     }
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    Ok(era * 146_097 + day_of_era - 719_468)
-}
-
-/// Year, month and day of days since 1970-01-01.
-pub(super) fn date(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month, day_of_year - (153 * shifted + 2) / 5 + 1)
+    Ok(civil_days(year, month, day))
 }
 
 /// Appends a date without its era; returns whether it lies before Christ.
 pub(super) fn push_date(days: i64, out: &mut Vec<u8>) -> bool {
-    let (year, month, day) = date(days);
+    let (year, month, day) = civil_date(days);
     let before_christ = year <= 0;
     push_padded(if before_christ { 1 - year } else { year }, 4, out);
     out.push(b'-');
@@ -96,6 +75,7 @@ pub(super) fn push_padded(number: i64, width: usize, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::time::MICROS_PER_DAY;
     use proptest::prelude::*;
 
     fn written(days: i64) -> String {
@@ -128,7 +108,7 @@ mod tests {
         };
         assert_eq!(time(47_655_123_456), "13:14:15.123456");
         assert_eq!(time(47_655_120_000), "13:14:15.12");
-        assert_eq!(time(DAY), "24:00:00");
+        assert_eq!(time(MICROS_PER_DAY), "24:00:00");
         assert_eq!(time(1), "00:00:00.000001");
         let zone = |seconds| {
             let mut out = Vec::new();
@@ -144,7 +124,7 @@ mod tests {
     proptest! {
         #[test]
         fn dates_read_back(days in -2_440_588i64..2_145_042_906) {
-            let (year, month, day) = date(days);
+            let (year, month, day) = civil_date(days);
             prop_assert_eq!(super::days(year, month, day), Ok(days));
             prop_assert_eq!(crate::decode::time::date_text(written(days).as_bytes()), Ok(Some(days)));
         }

@@ -1,7 +1,8 @@
 //! Dates and times in ISO 8601, as Java writes them: years of more than four digits and before 1 BC have a sign.
 
-use super::civil::{self, DAY};
+use super::civil;
 use crate::decode::Malformed;
+use crate::decode::time::MICROS_PER_DAY;
 
 const DATE: Malformed = Malformed("a date of ISO 8601");
 const TIME: Malformed = Malformed("a time of ISO 8601");
@@ -64,7 +65,7 @@ pub(super) fn timestamp(text: &[u8]) -> Result<i128, Malformed> {
     let (days, rest) = date(text)?;
     let [b'T' | b' ', rest @ ..] = rest else { return Err(TIME) };
     let (micros, rest) = time(rest)?;
-    Ok(i128::from(days) * i128::from(DAY) + i128::from(micros) - i128::from(zone(rest)?) * 1_000_000)
+    Ok(i128::from(days) * i128::from(MICROS_PER_DAY) + i128::from(micros) - i128::from(zone(rest)?) * 1_000_000)
 }
 
 /// A run of digits at the head of the text.

@@ -4,8 +4,9 @@
 //! lies out of Postgres' range is the infinity on that side.
 
 use super::super::json::{Json, Object};
-use super::civil::{self, DAY};
+use super::civil;
 use super::{Put, iso};
+use crate::decode::time::MICROS_PER_DAY;
 use crate::decode::{Malformed, number};
 
 /// What a number counts.
@@ -109,11 +110,11 @@ fn counted(number: i64, unit: Unit) -> Instant {
 }
 
 fn instant(micros: i128) -> Instant {
-    if micros < i128::from(FIRST_DAY) * i128::from(DAY) {
+    if micros < i128::from(FIRST_DAY) * i128::from(MICROS_PER_DAY) {
         return Instant::Past;
     }
     match i64::try_from(micros) {
-        Ok(micros) if micros.div_euclid(DAY) <= LAST_TIMESTAMP_DAY => Instant::At(micros),
+        Ok(micros) if micros.div_euclid(MICROS_PER_DAY) <= LAST_TIMESTAMP_DAY => Instant::At(micros),
         _ => Instant::Future,
     }
 }
@@ -129,15 +130,15 @@ fn written(text: &[u8]) -> Result<Instant, Malformed> {
 /// Appends a timestamp: as text, with a zone or without, or in its binary form.
 fn put_timestamp<'a>(at: Instant, text: Option<bool>, out: &mut Vec<u8>) -> Put<'a> {
     let Instant::At(micros) = at else { return infinite(at, out) };
-    match (text, micros.checked_sub(EPOCH_DAYS * DAY)) {
+    match (text, micros.checked_sub(EPOCH_DAYS * MICROS_PER_DAY)) {
         (None, Some(since_2000)) => {
             out.extend_from_slice(&since_2000.to_be_bytes());
             Put::Binary
         }
         (zone, _) => {
-            let before_christ = civil::push_date(micros.div_euclid(DAY), out);
+            let before_christ = civil::push_date(micros.div_euclid(MICROS_PER_DAY), out);
             out.push(b' ');
-            civil::push_time(micros.rem_euclid(DAY), out);
+            civil::push_time(micros.rem_euclid(MICROS_PER_DAY), out);
             if zone == Some(true) {
                 out.extend_from_slice(b"+00");
             }
@@ -181,7 +182,7 @@ pub(super) fn time<'a>(json: Json<'a>, unit: Unit, out: &mut Vec<u8>) -> Result<
         Json::Object(object) => Parts::read(object)?.time()?,
         _ => return Err(TIME),
     };
-    if !(0..=DAY).contains(&micros) {
+    if !(0..=MICROS_PER_DAY).contains(&micros) {
         return Err(TIME);
     }
     civil::push_time(micros, out);
@@ -198,7 +199,7 @@ pub(super) fn time_tz<'a>(json: Json<'a>, out: &mut Vec<u8>) -> Result<Put<'a>, 
         }
         _ => return Err(TIME),
     };
-    if !(0..=DAY).contains(&micros) {
+    if !(0..=MICROS_PER_DAY).contains(&micros) {
         return Err(TIME);
     }
     civil::push_time(micros, out);
@@ -278,7 +279,7 @@ impl Parts {
         if let Some(special) = self.special {
             return Ok(special);
         }
-        let micros = i128::from(self.days()?) * i128::from(DAY) + i128::from(self.time()?);
+        let micros = i128::from(self.days()?) * i128::from(MICROS_PER_DAY) + i128::from(self.time()?);
         Ok(instant(micros - i128::from(self.zone) * 1_000_000))
     }
 }
