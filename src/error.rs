@@ -97,18 +97,9 @@ impl Error {
         Self { kind: self.kind, message: message.into(), hint: self.hint.clone(), source: Some(Box::new(self)) }
     }
 
-    /// The message and what caused it, on one line; each said once, since many libraries repeat the cause in their own text.
+    /// The message and what caused it, on one line, as [`chain`] has it.
     pub fn with_causes(&self) -> String {
-        let mut text = self.message.clone();
-        let mut cause = StdError::source(self);
-        while let Some(next) = cause {
-            let words = next.to_string();
-            if !text.contains(&words) {
-                text = format!("{text}: {words}");
-            }
-            cause = next.source();
-        }
-        text
+        chain(self)
     }
 
     /// The sort of failure.
@@ -125,6 +116,20 @@ impl Error {
     pub fn hint_text(&self) -> Option<&str> {
         self.hint.as_deref()
     }
+}
+
+/// An error and what caused it, on one line; each said once, since many libraries repeat the cause in their own text.
+pub fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let words = next.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = next.source();
+    }
+    text
 }
 
 impl fmt::Display for Error {

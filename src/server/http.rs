@@ -1,7 +1,7 @@
 //! A small HTTP client for the servers that speak JSON: Kafka Connect and schema registries. One request at a time, whole answers.
 
 use crate::config::{HttpUrl, Secret};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, chain};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderValue, Method, Request, StatusCode};
@@ -96,11 +96,12 @@ impl Http {
             .body(call.body.map_or_else(Body::empty, Body::from))
             .map_err(|error| Error::new(Kind::Config, format!("could not ask {}", self.server)).because(error))?;
         let answer = async {
-            let response = self.client.request(request).await.map_err(|error| self.unreachable(describe(&error)))?;
+            // The client's own text is only that it failed.
+            let response = self.client.request(request).await.map_err(|error| self.unreachable(chain(&error)))?;
             let status = response.status();
             let body = to_bytes(Body::new(response.into_body()), LARGEST_ANSWER)
                 .await
-                .map_err(|error| self.unreachable(describe(&error)))?;
+                .map_err(|error| self.unreachable(chain(&error)))?;
             Ok(Answer { status, body })
         };
         match tokio::time::timeout(call.timeout, answer).await {
@@ -113,20 +114,6 @@ impl Http {
         Error::new(Kind::SourceUnreachable, format!("could not reach {} at {}", self.server, self.address))
             .because(cause)
     }
-}
-
-/// An error with its causes on one line: this client's own text is only that it failed.
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let words = next.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        cause = next.source();
-    }
-    text
 }
 
 /// TLS that trusts the authorities of a file, or else the Mozilla set; `key` names the file's place in the configuration.
