@@ -1,7 +1,7 @@
 //! Arrays, written as Postgres does, and vectors of pgvector.
 
 use super::super::json::{Array, Json, Object};
-use super::{Decoder, Put, Work, float};
+use super::{Decoder, Put, Work, float, push_quoted};
 use crate::decode::{Malformed, number};
 
 const VECTOR: Malformed = Malformed("a vector");
@@ -55,14 +55,7 @@ fn push_element(text: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(text);
         return;
     }
-    out.push(b'"');
-    for byte in text {
-        if matches!(byte, b'"' | b'\\') {
-            out.push(b'\\');
-        }
-        out.push(*byte);
-    }
-    out.push(b'"');
+    push_quoted(text, out);
 }
 
 /// Appends a vector: `[1,2.5]`.

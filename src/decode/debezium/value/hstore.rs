@@ -1,7 +1,7 @@
 //! hstore: an object of texts, as JSON or as JSON in a string.
 
 use super::super::json::{Cursor, Json, Object};
-use super::{Put, Work, unescaped};
+use super::{Put, Work, push_quoted, unescaped};
 use crate::decode::Malformed;
 use std::borrow::Cow;
 
@@ -67,15 +67,4 @@ fn push_pair(first: bool, name: &[u8], value: Json<'_>, out: &mut Vec<u8>) -> Re
         _ => return Err(BAD),
     }
     Ok(())
-}
-
-fn push_quoted(text: &[u8], out: &mut Vec<u8>) {
-    out.push(b'"');
-    for byte in text {
-        if matches!(byte, b'"' | b'\\') {
-            out.push(b'\\');
-        }
-        out.push(*byte);
-    }
-    out.push(b'"');
 }

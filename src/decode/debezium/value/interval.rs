@@ -112,14 +112,7 @@ fn push(interval: Interval, out: &mut Vec<u8>) {
     }
     let micros = interval.micros;
     if writer.first || micros != 0 {
-        if !writer.first {
-            out.push(b' ');
-        }
-        if micros < 0 {
-            out.push(b'-');
-        } else if writer.before {
-            out.push(b'+');
-        }
+        writer.begin(micros < 0, out);
         push_clock(micros.unsigned_abs(), out);
     }
 }
@@ -131,18 +124,23 @@ struct Writer {
 }
 
 impl Writer {
-    fn part(&mut self, value: i64, unit: &str, out: &mut Vec<u8>) {
-        if value == 0 {
-            return;
-        }
+    /// The space before a part that is not the first, and its sign where it needs one.
+    fn begin(&self, negative: bool, out: &mut Vec<u8>) {
         if !self.first {
             out.push(b' ');
         }
-        if value < 0 {
+        if negative {
             out.push(b'-');
         } else if self.before {
             out.push(b'+');
         }
+    }
+
+    fn part(&mut self, value: i64, unit: &str, out: &mut Vec<u8>) {
+        if value == 0 {
+            return;
+        }
+        self.begin(value < 0, out);
         decimal::push_digits(u128::from(value.unsigned_abs()), out);
         out.push(b' ');
         out.extend_from_slice(unit.as_bytes());

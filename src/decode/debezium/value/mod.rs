@@ -199,6 +199,18 @@ fn integer(token: &[u8]) -> Result<Put<'_>, Malformed> {
     if digits.iter().all(u8::is_ascii_digit) { Ok(Put::Borrowed(token)) } else { Err(Malformed("a whole number")) }
 }
 
+/// Appends a text in double quotes, as arrays and hstore have it: quotes and backslashes with a backslash before them.
+fn push_quoted(text: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    for byte in text {
+        if matches!(byte, b'"' | b'\\') {
+            out.push(b'\\');
+        }
+        out.push(*byte);
+    }
+    out.push(b'"');
+}
+
 /// A string's text in a buffer, or where it lies.
 fn unescaped<'t>(text: Text<'t>, buffer: &'t mut Vec<u8>) -> Result<&'t [u8], Malformed> {
     if let Some(text) = text.plain() {
