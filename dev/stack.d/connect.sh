@@ -67,13 +67,9 @@ connect_launch() {
 
 # Its own word that it has joined its group and takes connectors.
 connect_answers() { curl -sS --fail --max-time 10 --noproxy '*' -o /dev/null "http://127.0.0.1:$CONNECT_PORT/health" 2>/dev/null; }
-connect_up() { [ -n "$(connect_pid)" ] && connect_answers; }
-connect_settled() { connect_up || [ -z "$(connect_pid)" ]; }
-connect_begin() { if [ -z "$(connect_pid)" ]; then connect_launch; fi; }
-connect_start() {
-    connect_begin
-    java_wait connect "Kafka Connect" 90
-}
+connect_up() { java_up connect; }
+connect_begin() { java_begin connect; }
+connect_start() { java_start connect "Kafka Connect" 90; }
 connect_stop() { java_stop connect 30 "$(maven_place "$KAFKA_POM")"; }
 connect_kill() { java_kill connect; }
 
@@ -99,12 +95,8 @@ registry_launch() {
 registry_answers() {
     curl -sS --fail --max-time 10 --noproxy '*' -o /dev/null "http://127.0.0.1:$REGISTRY_PORT/apis/registry/v2/system/info" 2>/dev/null
 }
-registry_up() { [ -n "$(registry_pid)" ] && registry_answers; }
-registry_settled() { registry_up || [ -z "$(registry_pid)" ]; }
-registry_begin() { if [ -z "$(registry_pid)" ]; then registry_launch; fi; }
-registry_start() {
-    registry_begin
-    java_wait registry "the schema registry" 90
-}
+registry_up() { java_up registry; }
+registry_begin() { java_begin registry; }
+registry_start() { java_start registry "the schema registry" 90; }
 registry_stop() { java_stop registry 15 "$(maven_place "$REGISTRY_POM")"; }
 registry_kill() { java_kill registry; }

@@ -107,9 +107,17 @@ java_pid() { # NAME TEXT
     if is_ours "$pid" "$2"; then printf '%s\n' "$pid"; fi
 }
 
-# Waits for a launched server; fails with its last lines.
-java_wait() { # NAME WHAT SECONDS
-    if ! wait_until "$3" "$1_settled" || ! "$1_up"; then
+java_up() { [ -n "$("$1_pid")" ] && "$1_answers"; } # NAME
+
+# It serves, or has ended.
+java_settled() { java_up "$1" || [ -z "$("$1_pid")" ]; } # NAME
+
+java_begin() { if [ -z "$("$1_pid")" ]; then "$1_launch"; fi; } # NAME
+
+# Launches a server where nothing did so before, and waits until it serves; fails with its last lines.
+java_start() { # NAME WHAT SECONDS
+    java_begin "$1"
+    if ! wait_until "$3" java_settled "$1" || ! java_up "$1"; then
         tail -n 25 "$STATE/$1.log" >&2 || true
         die "$2 did not start; its last lines are above, its log is $STATE/$1.log"
     fi

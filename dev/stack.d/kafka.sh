@@ -105,14 +105,8 @@ kafka_answers() {
     [ "${answer:8}" = 0000002a0000 ]
 }
 
-kafka_up() { [ -n "$(kafka_pid)" ] && kafka_answers; }
-kafka_settled() { kafka_up || [ -z "$(kafka_pid)" ]; }
-
-# Launched already or not: returns when it has answered.
-kafka_begin() { if [ -z "$(kafka_pid)" ]; then kafka_launch; fi; }
-kafka_start() {
-    kafka_begin
-    java_wait kafka Kafka 60
-}
+kafka_up() { java_up kafka; }
+kafka_begin() { java_begin kafka; }
+kafka_start() { java_start kafka Kafka 60; }
 kafka_stop() { java_stop kafka 30 "$(maven_place "$KAFKA_POM")"; }
 kafka_kill() { java_kill kafka; }
