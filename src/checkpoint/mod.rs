@@ -3,6 +3,7 @@
 //! One table, `pipectl_state`, of names and JSON values, into which rows are only ever inserted; the newest of each name counts. A
 //! position is written after the data that it covers, so that it may be behind the data, never ahead.
 
+mod format;
 mod offsets;
 mod record;
 
@@ -11,11 +12,10 @@ pub use record::{CheckpointRecord, OffsetRecord, PipelineRecord, RangeRecord, Ta
 
 use crate::change::{Offsets, Position, Version};
 use crate::config::{Settings, SyncSource};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::flow::CheckpointStore;
 use crate::server::clickhouse::Server;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use format::{parse, render};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -121,7 +121,8 @@ impl StateStore {
     /// Reads the state; empty where there is none. The store writes on behind what it read.
     ///
     /// # Errors
-    /// What ClickHouse answers; [`Kind::Destination`] for a record that a later version wrote.
+    /// What ClickHouse answers; [`Kind::Destination`](crate::error::Kind::Destination) for a record
+    /// that a later version wrote.
     pub async fn load(&mut self) -> Result<State> {
         let found = self.server.rows(EXISTS, &[("database", &self.database), ("table", "pipectl_state")]).await?;
         if found.first().and_then(|row| row.get("found")).and_then(serde_json::Value::as_str) != Some("1") {
@@ -142,29 +143,30 @@ impl StateStore {
         for row in &rows {
             let text = |name: &str| row.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
             self.sequence.fetch_max(text("last").parse().unwrap_or(0), Ordering::Relaxed);
-            match text("kind") {
-                "pipeline" => state.pipeline = parse(text("newest"))?,
-                "checkpoint" => state.checkpoint = parse(text("newest"))?,
+            let (kind, name, newest) = (text("kind"), text("name"), text("newest"));
+            match kind {
+                "pipeline" => state.pipeline = Some(parse(kind, newest)?),
+                "checkpoint" => state.checkpoint = Some(parse(kind, newest)?),
                 "table" => {
-                    if let (Ok(id), Some(record)) = (text("name").parse(), parse(text("newest"))?) {
+                    let record = parse(kind, newest)?;
+                    if let Ok(id) = name.parse() {
                         state.tables.insert(id, record);
                     }
                 }
                 "range" => {
-                    let record = parse::<RangeRecord>(text("newest"))?;
-                    let id =
-                        text("name").split_once(':').and_then(|(id, no)| Some((id.parse().ok()?, no.parse().ok()?)));
-                    if let (Some(id), Some(record)) = (id, record) {
+                    let record = parse(kind, newest)?;
+                    let id = name.split_once(':').and_then(|(id, no)| Some((id.parse().ok()?, no.parse().ok()?)));
+                    if let Some(id) = id {
                         state.ranges.insert(id, record);
                     }
                 }
                 "offset" => {
-                    if let (Some(name), Some(record)) =
-                        (offsets::parse(text("name")), parse::<OffsetRecord>(text("newest"))?)
-                    {
+                    let record: OffsetRecord = parse(kind, newest)?;
+                    if let Some(name) = offsets::parse(name) {
                         state.offsets.0.insert(name, record.reached());
                     }
                 }
+                // What a later version added without raising the format's version may be overlooked.
                 _ => {}
             }
         }
@@ -245,17 +247,4 @@ impl CheckpointStore for StateStore {
         record.since = Some(since.transaction().to_string());
         self.save_table(relation, &record).await
     }
-}
-
-fn render(record: &impl Serialize) -> Result<String> {
-    serde_json::to_string(record)
-        .map_err(|error| Error::new(Kind::Unexpected, "could not write a record").because(error))
-}
-
-fn parse<T: DeserializeOwned>(text: &str) -> Result<Option<T>> {
-    serde_json::from_str(text).map(Some).map_err(|error| {
-        Error::new(Kind::Destination, "could not read a record of the pipeline's state")
-            .because(error)
-            .hint("a later version of pipectl may have written it: use that version")
-    })
 }

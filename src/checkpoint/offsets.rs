@@ -1,7 +1,8 @@
 //! How far topics are stored: a record a partition, all that have moved in one statement.
 
+use super::StateStore;
+use super::format::render;
 use super::record::OffsetRecord;
-use super::{StateStore, render};
 use crate::change::{Offsets, Version};
 use crate::error::Result;
 use crate::flow::CheckpointStore;

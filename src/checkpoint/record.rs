@@ -1,23 +1,13 @@
-//! The records of the state, as JSON. Fields are only ever added, with a default, so that an older record reads on.
+//! The records of the state. Fields are only ever added, with a default, so that an older record reads on; their order is that of the JSON.
 
 use crate::change::{Lsn, Position, Reached, TableSchema};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The version that new records carry.
-const VERSION: u32 = 1;
-
-fn version() -> u32 {
-    VERSION
-}
-
 /// A pipeline's slot and where it began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, stored by its name")]
 pub struct PipelineRecord {
-    /// Version of the record.
-    #[serde(default = "version")]
-    pub version: u32,
     /// The server's system identifier.
     pub system_identifier: String,
     /// Its timeline when the record was written.
@@ -49,7 +39,6 @@ impl PipelineRecord {
     /// The record of a pipeline that is about to make its slot.
     pub fn intended(system_identifier: String, timeline: u32, owns_publication: bool) -> Self {
         Self {
-            version: VERSION,
             system_identifier,
             timeline,
             consistent_point: None,
@@ -66,9 +55,6 @@ impl PipelineRecord {
 /// How far the destination is complete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointRecord {
-    /// Version of the record.
-    #[serde(default = "version")]
-    pub version: u32,
     /// LSN of the last transaction's commit record.
     pub commit: String,
     /// First byte after it.
@@ -80,7 +66,7 @@ pub struct CheckpointRecord {
 
 impl From<Position> for CheckpointRecord {
     fn from(position: Position) -> Self {
-        Self { version: VERSION, commit: position.commit.to_string(), end: position.end.to_string(), xid: position.xid }
+        Self { commit: position.commit.to_string(), end: position.end.to_string(), xid: position.xid }
     }
 }
 
@@ -95,9 +81,6 @@ impl CheckpointRecord {
 /// How far a topic's partition is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OffsetRecord {
-    /// Version of the record.
-    #[serde(default = "version")]
-    pub version: u32,
     /// Offset of the record that comes next.
     pub next: i64,
     /// The highest LSN of its records that were streamed.
@@ -106,7 +89,7 @@ pub struct OffsetRecord {
 
 impl From<Reached> for OffsetRecord {
     fn from(reached: Reached) -> Self {
-        Self { version: VERSION, next: reached.next, lsn: reached.lsn.to_string() }
+        Self { next: reached.next, lsn: reached.lsn.to_string() }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -15,6 +15,7 @@ const PAGES: [&str; 11] = [
     "docs/kafka.md",
     "docs/operations.md",
     "docs/seed-mapping.md",
+    "docs/stored-format.md",
     "docs/tail.md",
     "docs/tutorial.md",
 ];

@@ -31,6 +31,7 @@ mod kafka_types;
 mod layers;
 mod seed;
 mod sql_files;
+mod stored_format;
 mod support;
 mod switch;
 mod sync_changes;
