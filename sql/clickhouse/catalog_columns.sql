@@ -4,7 +4,8 @@ SELECT
     name,
     type,
     default_kind,
-    default_expression
+    default_expression,
+    comment
 FROM system.columns
 WHERE database = {database:String}
     AND ({table:String} = '' OR table IN ({table:String}, concat({table:String}, '_current')))

@@ -11,9 +11,10 @@ pub(super) fn layout(plan: &TablePlan, target: &str, ranges: Ranges, first_commi
         let source = plan.schema.columns.get(column.source)?;
         Some(LayoutColumn {
             name: column.name.clone(),
-            source: source.source_type.clone(),
+            source: column.source_type(source).clone(),
             column_type: column.column_type.clone(),
             missing: source.missing_value.clone(),
+            transform: column.transform.clone(),
         })
     };
     Arc::new(Layout {

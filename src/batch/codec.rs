@@ -48,6 +48,8 @@ pub(super) enum Codec {
     Uuid,
     Array,
     Vector,
+    /// What stands in the value's place; see [`super::transform`].
+    Stand,
 }
 
 impl Codec {
@@ -100,7 +102,7 @@ impl Codec {
             Self::UInt32 | Self::Float32 | Self::Date32 { .. } => Some(4),
             Self::Float64 | Self::Float64FromText | Self::DateTime64 { .. } | Self::Array | Self::Vector => Some(8),
             Self::Uuid => Some(16),
-            Self::Bytes | Self::Bytea => None,
+            Self::Bytes | Self::Bytea | Self::Stand => None,
         }
     }
 
@@ -142,7 +144,7 @@ impl Codec {
                 return Ok(push_micros(time::timestamp_text(bytes)?, precision, (first, last), data));
             }
             Self::Uuid => push_uuid(uuid(bytes)?, data),
-            Self::Array | Self::Vector => return Err(Malformed("no array")),
+            Self::Array | Self::Vector | Self::Stand => return Err(Malformed("no array")),
         }
         Ok(Stored::Value)
     }
@@ -170,7 +172,7 @@ impl Codec {
             }
             Self::Uuid => push_uuid(fixed(bytes)?, data),
             // The source sends these as text, see `needs_text`.
-            Self::Float64FromText | Self::Array | Self::Vector => return Err(Malformed("text")),
+            Self::Float64FromText | Self::Array | Self::Vector | Self::Stand => return Err(Malformed("text")),
         }
         Ok(Stored::Value)
     }

@@ -6,6 +6,8 @@
 
 use super::codec::{Codec, Stored};
 use super::leb128::push_leb128;
+use super::table::LayoutColumn;
+use super::transform::Stand;
 use super::{ColumnType, Ranges, ValueType};
 use crate::change::{Field, SourceType};
 use crate::decode::Malformed;
@@ -65,6 +67,8 @@ pub struct ColumnBuffer {
     data: Vec<u8>,
     /// The elements of an array column.
     elements: Option<Box<ColumnBuffer>>,
+    /// What is stored in the place of each value.
+    stand: Option<Stand>,
     rows: usize,
     /// Length of `data` before the last row, so that it can be taken back.
     last: usize,
@@ -73,6 +77,19 @@ pub struct ColumnBuffer {
 }
 
 impl ColumnBuffer {
+    /// A buffer for a column of a layout. `None` where pipectl has no such conversion.
+    pub fn of(column: &LayoutColumn, ranges: Ranges) -> Option<Self> {
+        let mut buffer = Self::new(&column.source, &column.column_type, ranges)?;
+        if let Some(transform) = &column.transform {
+            if buffer.codec != Codec::Bytes {
+                return None;
+            }
+            buffer.codec = Codec::Stand;
+            buffer.stand = Some(Stand::new(transform));
+        }
+        Some(buffer)
+    }
+
     /// A buffer for values of a source type, stored as a column type. `None` where pipectl has no such conversion.
     pub fn new(source: &SourceType, column_type: &ColumnType, ranges: Ranges) -> Option<Self> {
         let codec = Codec::new(source, &column_type.value, ranges)?;
@@ -91,6 +108,7 @@ impl ColumnBuffer {
             nulls: Vec::new(),
             data: Vec::new(),
             elements,
+            stand: None,
             rows: 0,
             last: 0,
             policy_nulls: 0,
@@ -134,6 +152,7 @@ impl ColumnBuffer {
             Field::Text(bytes) => match (&self.codec, &mut self.elements) {
                 (Codec::Array, Some(_)) => return self.append_array(bytes, true),
                 (Codec::Vector, Some(_)) => return self.append_vector(bytes),
+                (Codec::Stand, _) => self.push_stand(bytes),
                 (codec, _) => codec.text(bytes, &mut self.data),
             },
             Field::Binary(bytes) => match (&self.codec, &mut self.elements) {
@@ -163,6 +182,12 @@ impl ColumnBuffer {
                 Err(Fault::Malformed(malformed))
             }
         }
+    }
+
+    fn push_stand(&mut self, value: &[u8]) -> Result<Stored, Malformed> {
+        let stand = self.stand.as_ref().ok_or(Malformed("a value that is stored as it is"))?;
+        stand.push(value, &mut self.data);
+        Ok(Stored::Value)
     }
 
     /// Appends NULL; an array column, which has none, stores the empty array.

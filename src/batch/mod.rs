@@ -5,12 +5,14 @@ mod column;
 mod column_type;
 mod leb128;
 mod table;
+mod transform;
 
 pub use codec::needs_text;
 pub use column::{ColumnBuffer, Fault};
 pub use column_type::{ColumnType, ValueType};
 pub(crate) use leb128::push_leb128;
 pub use table::{Layout, LayoutColumn, RowFault, RowMap, TableBatch};
+pub use transform::Transform;
 
 /// What dates and times a ClickHouse server can hold; it differs by version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! A table's rows on their way: a buffer a column, with version and deletion mark.
 
 use super::column::{ColumnBuffer, Fault};
-use super::{ColumnType, Ranges};
+use super::{ColumnType, Ranges, Transform};
 use crate::change::{Field, Lsn, SourceType, Version};
 use crate::failpoint;
 use std::sync::Arc;
@@ -32,12 +32,14 @@ pub struct Layout {
 pub struct LayoutColumn {
     /// Its name.
     pub name: String,
-    /// What it holds at the source.
+    /// What it holds at the source; text where something stands in its values' place.
     pub source: SourceType,
     /// What it is stored as.
     pub column_type: ColumnType,
     /// What a row holds that is older than the column, as text.
     pub missing: Option<String>,
+    /// What is stored in the place of its values.
+    pub transform: Option<Transform>,
 }
 
 /// Where the fields of a row go: for each field the column's index, and the columns that no field fills.
@@ -84,11 +86,8 @@ pub struct TableBatch {
 impl TableBatch {
     /// An empty batch. `None` where the layout asks for a conversion that does not exist.
     pub fn new(layout: Arc<Layout>) -> Option<Self> {
-        let columns = layout
-            .columns
-            .iter()
-            .map(|column| ColumnBuffer::new(&column.source, &column.column_type, layout.ranges))
-            .collect::<Option<Vec<_>>>()?;
+        let columns =
+            layout.columns.iter().map(|column| ColumnBuffer::of(column, layout.ranges)).collect::<Option<Vec<_>>>()?;
         Some(Self {
             layout,
             columns,
@@ -326,6 +325,7 @@ mod tests {
             source,
             column_type,
             missing: missing.map(str::to_owned),
+            transform: None,
         };
         Arc::new(Layout {
             relation: 1,

@@ -115,6 +115,7 @@ fn missing(step: &Step) -> String {
         Action::CreateTable => format!("table {target} is missing"),
         Action::AddColumn(column) => format!("column {column} of {target} is missing"),
         Action::WidenColumn(column) => format!("column {column} of {target} has a narrower type"),
+        Action::DescribeColumn(column) => format!("column {column} of {target} does not say what it holds"),
         Action::CreateView => format!("view {target} is missing or has other columns"),
     }
 }
@@ -125,6 +126,7 @@ fn summary(plan: &Plan, settings: &Settings) -> String {
         (count(|action| matches!(action, Action::CreateTable)), "table created", "tables created"),
         (count(|action| matches!(action, Action::AddColumn(_))), "column added", "columns added"),
         (count(|action| matches!(action, Action::WidenColumn(_))), "column widened", "columns widened"),
+        (count(|action| matches!(action, Action::DescribeColumn(_))), "column described", "columns described"),
         (count(|action| matches!(action, Action::CreateView)), "view created", "views created"),
         (plan.statements.len(), "statement run", "statements run"),
     ];
@@ -149,6 +151,7 @@ fn document(plan: &Plan, settings: &Settings, applied: bool) -> Value {
             Action::CreateTable => ("create_table", None),
             Action::AddColumn(column) => ("add_column", Some(column)),
             Action::WidenColumn(column) => ("widen_column", Some(column)),
+            Action::DescribeColumn(column) => ("describe_column", Some(column)),
             Action::CreateView => ("create_view", None),
         };
         json!({ "action": action, "target": step.target, "column": column, "statements": step.statements })

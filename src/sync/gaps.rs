@@ -110,8 +110,8 @@ impl Task<'_> {
                 else {
                     return Err(unreadable(&self.layout));
                 };
-                let mut buffer = ColumnBuffer::new(&column.source, &column.column_type, self.layout.ranges)
-                    .ok_or_else(|| unreadable(&self.layout))?;
+                let mut buffer =
+                    ColumnBuffer::of(column, self.layout.ranges).ok_or_else(|| unreadable(&self.layout))?;
                 buffer.append(field).map_err(|_| unreadable(&self.layout))?;
                 buffer.parts().iter().for_each(|part| binary.extend_from_slice(part));
                 texts.push(match field {
@@ -180,8 +180,7 @@ impl Task<'_> {
         let mut values = HashMap::new();
         for &index in &self.columns {
             let column = self.layout.columns.get(index).ok_or_else(|| unreadable(&self.layout))?;
-            let mut buffer = ColumnBuffer::new(&column.source, &column.column_type, self.layout.ranges)
-                .ok_or_else(|| unreadable(&self.layout))?;
+            let mut buffer = ColumnBuffer::of(column, self.layout.ranges).ok_or_else(|| unreadable(&self.layout))?;
             let start = rest;
             buffer.append_row_binary(&mut rest).map_err(|_| unreadable(&self.layout))?;
             let value = start.get(..start.len() - rest.len()).unwrap_or_default();

@@ -31,6 +31,9 @@ fn tried(step: &Step) -> String {
         Action::CreateTable => format!("could not create table \"{target}\""),
         Action::AddColumn(column) => format!("could not add column \"{column}\" to table \"{target}\""),
         Action::WidenColumn(column) => format!("could not widen column \"{column}\" of table \"{target}\""),
+        Action::DescribeColumn(column) => {
+            format!("could not note what column \"{column}\" of table \"{target}\" holds")
+        }
         Action::CreateView => format!("could not create view \"{target}\""),
     }
 }

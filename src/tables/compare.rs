@@ -7,7 +7,7 @@ use crate::change::Column;
 use crate::config::{ClickHouseSettings, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::server::clickhouse::{StoredColumn, StoredDatabase, StoredTable};
-use crate::sink::clickhouse::{ColumnShape, TablePlan, TableShape, ddl, supported};
+use crate::sink::clickhouse::{ColumnPlan, ColumnShape, TablePlan, TableShape, ddl, supported};
 
 /// What an existing table lacks.
 #[derive(Debug, Default)]
@@ -140,6 +140,7 @@ fn compare_column(
     if matches!(found.default_kind.as_str(), "MATERIALIZED" | "ALIAS" | "EPHEMERAL") {
         return Err(refused(table, format!("its column \"{}\" is {}", wanted.name, found.default_kind)));
     }
+    same_values(table, wanted, found, comparison)?;
     if found.column_type != wanted.column_type {
         // What is read but written otherwise is another type: a time without its zone shows the server's wall clock.
         let as_it_is = |text: &str| ColumnType::parse(text).filter(|parsed| parsed.to_string() == text);
@@ -164,7 +165,7 @@ fn compare_column(
         }
     }
     // A column that was being added when it was interrupted: its default is still there, and perhaps not in the rows yet.
-    let value = source_column(table, index).and_then(|source| old_rows_value(table, wanted, source).ok().flatten());
+    let value = planned(table, index).and_then(|source| old_rows_value(table, wanted, source).ok().flatten());
     if found.default_kind == "DEFAULT" && value.is_some_and(|value| same_expression(&value, &found.default_expression))
     {
         comparison.steps.push(Step {
@@ -176,47 +177,91 @@ fn compare_column(
     Ok(())
 }
 
-fn source_column<'a>(table: &Table<'a>, index: usize) -> Option<&'a Column> {
+/// What stands in a column's values' place is told by its comment: rows that were stored otherwise would stay as they are.
+fn same_values(
+    table: &Table<'_>,
+    wanted: &ColumnShape,
+    found: &StoredColumn,
+    comparison: &mut Comparison,
+) -> Result<()> {
+    let ours = found.comment.starts_with(STANDS_FOR);
+    let same = match &wanted.comment {
+        Some(comment) => *comment == found.comment,
+        None => !ours,
+    };
+    if same {
+        return Ok(());
+    }
+    if table.stored.rows == Some(0) {
+        comparison.steps.push(Step {
+            action: Action::DescribeColumn(wanted.name.clone()),
+            target: table.shape.name.clone(),
+            statements: vec![ddl::describe_column(&table.shape.name, wanted, table.settings)],
+        });
+        return Ok(());
+    }
+    let named = |comment: &str| comment.strip_prefix(STANDS_FOR).unwrap_or(comment).to_owned();
+    let stored = if ours { named(&found.comment) } else { "the values themselves".to_owned() };
+    let asked = wanted.comment.as_deref().map_or_else(|| "the values themselves".to_owned(), named);
+    let why = format!("its column \"{}\" holds rows with {stored}, and is to hold {asked}", wanted.name);
+    let name = table.plan.map_or_else(|| table.shape.name.clone(), |plan| plan.schema.name.to_string());
+    Err(refused(table, why).hint(format!("copy the table again: pipectl resync {name}")))
+}
+
+/// What the comment of a column begins with that holds something else than the source's values.
+const STANDS_FOR: &str = "pipectl: ";
+
+fn planned<'a>(table: &Table<'a>, index: usize) -> Option<(&'a ColumnPlan, &'a Column)> {
     let plan = table.plan?;
-    plan.schema.columns.get(plan.columns.get(index)?.source)
+    let column = plan.columns.get(index)?;
+    Some((column, plan.schema.columns.get(column.source)?))
 }
 
 fn encodable(table: &Table<'_>, index: usize, stored: &ColumnType) -> bool {
-    source_column(table, index).is_some_and(|source| supported(&source.source_type, &stored.value))
+    planned(table, index).is_some_and(|(plan, source)| supported(plan.source_type(source), &stored.value))
 }
 
 /// What rows that are stored already answer at the source, as an SQL expression; `None` for NULL, or where they are not known to
 /// answer anything.
-fn old_rows_value(table: &Table<'_>, wanted: &ColumnShape, source: &Column) -> Result<Option<String>> {
+fn old_rows_value(
+    table: &Table<'_>,
+    wanted: &ColumnShape,
+    (plan, source): (&ColumnPlan, &Column),
+) -> Result<Option<String>> {
     let Some(text) = &source.missing_value else { return Ok(None) };
+    let text = plan.transform.as_ref().map_or_else(|| text.clone(), |transform| transform.applied(text));
     let unwritable = || {
         Error::new(Kind::Value, format!("could not add column \"{}\" to {}", wanted.name, full_name(table)))
             .because("the value that rows older than the column have cannot be written")
             .hint("leave the column out (`exclude: true`), or store it as String")
     };
     let column_type = ColumnType::parse(&wanted.column_type).ok_or_else(unwritable)?;
-    literal(&source.source_type, &column_type, text, table.ranges).map_err(|_| unwritable())
+    literal(plan.source_type(source), &column_type, &text, table.ranges).map_err(|_| unwritable())
 }
 
 fn add_column(table: &Table<'_>, index: usize, wanted: &ColumnShape, comparison: &mut Comparison) -> Result<()> {
     let (name, settings) = (&table.shape.name, table.settings);
     let empty = table.stored.rows == Some(0);
-    let value = match source_column(table, index) {
+    let value = match planned(table, index) {
         Some(source) if !empty => old_rows_value(table, wanted, source)?,
         _ => None,
     };
     let statements = match (&value, ColumnType::parse(&wanted.column_type)) {
-        (Some(value), _) => ddl::add_filled_column(name, &wanted.name, &wanted.column_type, value, settings),
+        (Some(value), _) => ddl::add_filled_column(name, wanted, value, settings),
         // Rows that are there already have no value, and must not seem to have one.
         (None, Some(column_type)) if !empty => {
             let nullable = !matches!(column_type.value, ValueType::Array(_));
             let column_type = ColumnType { nullable: nullable || column_type.nullable, ..column_type };
-            let statement = ddl::add_column(name, &wanted.name, &column_type.to_string(), settings);
+            let statement = ddl::add_column(
+                name,
+                &ColumnShape { column_type: column_type.to_string(), ..wanted.clone() },
+                settings,
+            );
             comparison.unfilled.push(format!("\"{}\"", wanted.name));
             comparison.adopted.push((index, column_type));
             vec![statement]
         }
-        _ => vec![ddl::add_column(name, &wanted.name, &wanted.column_type, settings)],
+        _ => vec![ddl::add_column(name, wanted, settings)],
     };
     comparison.steps.push(Step { action: Action::AddColumn(wanted.name.clone()), target: name.clone(), statements });
     Ok(())

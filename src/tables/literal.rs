@@ -5,6 +5,7 @@
 use crate::batch::{ColumnType, Ranges, ValueType};
 use crate::change::{Field, SourceType};
 use crate::decode::{Malformed, array, number, time};
+use crate::server::clickhouse::quote_text;
 
 /// Days from the year 0 to 1970-01-01: what `fromDaysSinceYearZero32` counts from.
 const YEAR_ZERO: i64 = 719_528;
@@ -37,12 +38,12 @@ pub(super) fn literal(
             if number::decimal_text(text.as_bytes(), *precision, *scale)?.is_none() {
                 return Ok(None);
             }
-            format!("CAST({}, 'Decimal({precision}, {scale})')", quoted(text))
+            format!("CAST({}, 'Decimal({precision}, {scale})')", quote_text(text))
         }
         ValueType::String if *source == SourceType::Bytea => {
-            format!("unhex({})", quoted(text.strip_prefix("\\x").ok_or(malformed)?))
+            format!("unhex({})", quote_text(text.strip_prefix("\\x").ok_or(malformed)?))
         }
-        ValueType::String | ValueType::LowCardinality => quoted(text),
+        ValueType::String | ValueType::LowCardinality => quote_text(text),
         ValueType::Date32 => {
             let (first, last) = ranges.date_days;
             let days = time::date_text(text.as_bytes())?.filter(|days| (first.into()..=last.into()).contains(days));
@@ -56,7 +57,7 @@ pub(super) fn literal(
             let ticks = micros.div_euclid(10_i64.pow(6_u32.saturating_sub(u32::from(*precision))));
             format!("reinterpret(toInt64({ticks}), 'DateTime64({precision}, \\'UTC\\')')")
         }
-        ValueType::Uuid => format!("toUUID({})", quoted(text)),
+        ValueType::Uuid => format!("toUUID({})", quote_text(text)),
         ValueType::Array(element) => {
             let elements = elements(source, element, text, ranges)?;
             format!("CAST([{}], 'Array({})')", elements.join(", "), element.to_string().replace('\'', "\\'"))
@@ -90,27 +91,6 @@ fn elements(source: &SourceType, stored: &ColumnType, text: &str, ranges: &Range
         Err(array::ArrayFault::Malformed(malformed)) => Err(malformed),
         Err(array::ArrayFault::Nested) => Err(Malformed("an array of one dimension")),
     }
-}
-
-/// A text in quotes, escaped as ClickHouse itself writes it (<https://clickhouse.com/docs/sql-reference/syntax#string>), so that the
-/// catalog shows it alike.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('\'');
-    for c in text.chars() {
-        match c {
-            '\\' => quoted.push_str("\\\\"),
-            '\'' => quoted.push_str("\\'"),
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            '\x08' => quoted.push_str("\\b"),
-            '\x0C' => quoted.push_str("\\f"),
-            other => quoted.push(other),
-        }
-    }
-    quoted.push('\'');
-    quoted
 }
 
 #[cfg(test)]

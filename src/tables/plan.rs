@@ -46,6 +46,7 @@ impl fmt::Display for Step {
             Action::CreateTable => write!(f, "created table {target}"),
             Action::AddColumn(column) => write!(f, "added column {column} to {target}"),
             Action::WidenColumn(column) => write!(f, "widened column {column} of {target}"),
+            Action::DescribeColumn(column) => write!(f, "noted what column {column} of {target} holds"),
             Action::CreateView => write!(f, "created view {target}"),
         }
     }
@@ -62,6 +63,8 @@ pub enum Action {
     AddColumn(String),
     /// Gives the column of this name a wider type.
     WidenColumn(String),
+    /// Says in the catalog what stands in the place of the values of the column of this name.
+    DescribeColumn(String),
     /// Makes the view of a table's live rows, or makes it anew with other columns.
     CreateView,
 }

@@ -4,6 +4,7 @@
 //! their server writes it. Two values are equal exactly if their forms are.
 
 use super::stored_type::StoredType;
+use crate::batch::Transform;
 use crate::change::SourceType;
 
 /// The text of a value.
@@ -51,6 +52,8 @@ pub(super) struct Rendering {
     /// What the stored values are.
     pub(super) stored: StoredType,
     pub(super) limits: Limits,
+    /// What is stored in the place of each value.
+    pub(super) transform: Option<Transform>,
 }
 
 /// The values that the stored type can hold; all others are stored as NULL by policy.
@@ -140,7 +143,7 @@ pub(super) fn rendering(
         (S::Uuid, C::Uuid) => (Form::Uuid, none),
         _ => return Err("its two types have no text in common"),
     };
-    Ok(Rendering { form, source: source.clone(), plain: false, stored: stored.clone(), limits })
+    Ok(Rendering { form, source: source.clone(), plain: false, stored: stored.clone(), limits, transform: None })
 }
 
 impl Rendering {
@@ -152,6 +155,12 @@ impl Rendering {
             other => other.clone(),
         };
         Self { form, ..self.clone() }
+    }
+
+    /// The same of a column in the place of whose values something else is stored.
+    pub(super) fn with_transform(mut self, transform: Option<&Transform>) -> Self {
+        self.transform = transform.cloned();
+        self
     }
 
     /// The same of a column declared `text`, `varchar` or an array of either (OIDs of `pg_type.dat`).

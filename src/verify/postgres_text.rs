@@ -6,6 +6,7 @@
 use super::compared::ComparedTable;
 use super::form::{Form, Limits, Rendering};
 use super::stored_type::StoredType;
+use crate::batch::Transform;
 use crate::change::SourceType;
 use crate::server::postgres::quote_ident;
 
@@ -49,10 +50,12 @@ impl PostgresText<'_> {
 
     /// What is shown of rows: `key uuid, names text[], prints text[], shown text[]`.
     pub(super) fn details(&self, relation: &str, conditions: &[String]) -> String {
-        let shown =
-            self.table.columns.iter().enumerate().map(|(index, column)| {
-                format!("{} AS d{index}", output(&format!("t.{}", quote_ident(&column.source))))
-            });
+        let shown = self.table.columns.iter().enumerate().map(|(index, column)| {
+            let x = format!("t.{}", quote_ident(&column.source));
+            // What must not leave the source is not shown either.
+            let hidden = column.rendering.transform.is_some();
+            format!("{} AS d{index}", if hidden { self.value(&column.rendering, &x) } else { output(&x) })
+        });
         let scan = self.scan(relation, self.values().chain(shown), conditions);
         let count = self.table.columns.len();
         let prints: Vec<String> = (0..count)
@@ -157,14 +160,28 @@ impl PostgresText<'_> {
             Form::Days => format!("encode(date_send({x}), 'hex')"),
             Form::Microseconds => microseconds(rendering, x),
             Form::Bytes => format!("'x' || encode({x}, 'hex')"),
-            Form::Text if rendering.plain => format!("{x}::text"),
-            Form::Text => output(x),
+            Form::Text => self.stand(rendering, x),
             Form::Elements(element) => return self.elements(rendering, element, x),
         };
         match (holds(rendering, x), self.strict) {
             (None, _) => text,
             (Some(holds), false) => format!("CASE WHEN {holds} THEN {text} END"),
             (Some(holds), true) => format!("CASE WHEN {holds} THEN {text} WHEN {x} IS NOT NULL THEN '!' END"),
+        }
+    }
+
+    /// A text, or what is stored in its place. Salt and mask are secrets or free texts, so they are written as bytes in hex.
+    fn stand(&self, rendering: &Rendering, x: &str) -> String {
+        let text = if rendering.plain { format!("{x}::text") } else { output(x) };
+        let bytes = |text: &str| format!("decode('{}', 'hex')", super::hex(text.as_bytes()));
+        match &rendering.transform {
+            None => text,
+            Some(Transform::Sha256 { salt }) => {
+                format!("encode(sha256({} || {}), 'hex')", bytes(salt.expose()), self.utf8(&text))
+            }
+            Some(Transform::Mask(mask)) => {
+                format!("CASE WHEN num_nulls({x}) = 0 THEN convert_from({}, 'UTF8') END", bytes(mask))
+            }
         }
     }
 

@@ -33,13 +33,13 @@ impl Stored<'_> {
                 report.problem = Some(format!("ClickHouse has no column \"{}\"", planned.name));
                 continue;
             };
-            match rendering(&column.source_type, &StoredType::parse(&stored.column_type), calendar) {
+            match rendering(planned.source_type(column), &StoredType::parse(&stored.column_type), calendar) {
                 Ok(rendering) => {
                     places.insert(place, columns.len());
                     columns.push(ComparedColumn {
                         source: column.name.clone(),
                         target: planned.name.clone(),
-                        rendering: rendering.with_type_oid(column.type_oid),
+                        rendering: rendering.with_type_oid(column.type_oid).with_transform(planned.transform.as_ref()),
                         required: column.not_null,
                     });
                 }

@@ -38,6 +38,7 @@ mod sync_changes;
 #[cfg(feature = "failpoints")]
 mod sync_failpoints;
 mod sync_faults;
+mod sync_modes;
 mod sync_recovery;
 mod sync_refusals;
 mod sync_samples;

@@ -51,7 +51,12 @@ pub(super) fn differences(settings: &Settings, facts: &Facts, source: Option<&Ve
     let altered: Vec<&Step> = planned
         .steps
         .iter()
-        .filter(|step| matches!(step.action, Action::AddColumn(_) | Action::WidenColumn(_) | Action::CreateView))
+        .filter(|step| {
+            matches!(
+                step.action,
+                Action::AddColumn(_) | Action::WidenColumn(_) | Action::DescribeColumn(_) | Action::CreateView
+            )
+        })
         .collect();
     let there = format!("{} as configured", count(planned.tables.len().saturating_sub(to_make), "table"));
     let seen = if to_make == 0 { there } else { format!("{there}, {to_make} to be made by `sync`") };
@@ -113,8 +118,11 @@ mod tests {
             column_type: column_type.to_owned(),
             ..StoredColumn::default()
         };
-        let shape_column =
-            |name: &str, column_type: &str| ColumnShape { name: name.to_owned(), column_type: column_type.to_owned() };
+        let shape_column = |name: &str, column_type: &str| ColumnShape {
+            name: name.to_owned(),
+            column_type: column_type.to_owned(),
+            comment: None,
+        };
         let shape = TableShape {
             name: "t".to_owned(),
             columns: Vec::new(),

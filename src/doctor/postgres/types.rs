@@ -15,6 +15,8 @@ pub(super) struct Plans {
     /// Columns whose values can be lost, by the configuration's own choice and by the nature of their type.
     chosen_losses: Vec<String>,
     rare_losses: Vec<String>,
+    /// Columns that are hashed with nothing secret.
+    unsalted: Vec<String>,
 }
 
 /// Plans every table of the configuration.
@@ -43,6 +45,8 @@ impl Plans {
             let overridden = rule.columns.get(&loss.column).is_some_and(|column| column.column_type.is_some());
             if overridden { &mut self.chosen_losses } else { &mut self.rare_losses }.push(text);
         }
+        let unsalted = plan.columns.iter().filter(|column| column.is_unsalted());
+        self.unsalted.extend(unsalted.map(|column| format!("{}.{}", plan.schema.name, column.name)));
         self.tables.push(plan);
     }
 
@@ -53,6 +57,16 @@ impl Plans {
             return Finding::fail(some_of(&reasons))
                 .about(self.refused.iter().map(|(name, _)| name.clone()).collect())
                 .mend(Remedy::advice("change the entry of the table in the configuration as it says"));
+        }
+        if !self.unsalted.is_empty() {
+            return Finding::warn(format!(
+                "hashed without a salt, so that values can be found by guessing: {}",
+                some_of(&self.unsalted)
+            ))
+            .about(self.unsalted.clone())
+            .mend(Remedy::advice(
+                "set `hash_salt: ${…}` for these columns, from the environment, and copy the tables again",
+            ));
         }
         if !self.chosen_losses.is_empty() {
             return Finding::warn(format!("lost by the configured type: {}", some_of(&self.chosen_losses)))

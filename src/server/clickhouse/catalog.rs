@@ -48,6 +48,8 @@ pub struct StoredColumn {
     pub default_kind: String,
     /// Its default's expression as ClickHouse writes it.
     pub default_expression: String,
+    /// Its comment.
+    pub comment: String,
 }
 
 impl StoredTable {
@@ -97,6 +99,7 @@ async fn tables(server: &Server, database: &str, name: &str) -> Result<BTreeMap<
             column_type: text(&row, "type")?,
             default_kind: text(&row, "default_kind")?,
             default_expression: text(&row, "default_expression")?,
+            comment: text(&row, "comment")?,
         };
         if let Some(table) = tables.get_mut(&text(&row, "table")?) {
             table.columns.push(column);

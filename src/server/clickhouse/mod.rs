@@ -6,4 +6,4 @@ mod quote;
 
 pub use catalog::{StoredColumn, StoredDatabase, StoredTable, database, table, type_name};
 pub use client::{Server, connect, server_error};
-pub use quote::quote_ident;
+pub use quote::{quote_ident, quote_text};

@@ -1,8 +1,8 @@
 //! The statements that make and alter tables. Pure: from a [`TableShape`] to SQL.
 
-use super::shape::TableShape;
+use super::shape::{ColumnShape, TableShape};
 use crate::config::ClickHouseSettings;
-use crate::server::clickhouse::quote_ident;
+use crate::server::clickhouse::{quote_ident, quote_text};
 
 /// Where a replicated table's parts are agreed upon: the path that ClickHouse itself proposes, with its macros.
 const REPLICA: &str = "'/clickhouse/tables/{shard}/{database}/{table}', '{replica}'";
@@ -18,7 +18,7 @@ pub fn create_table(shape: &TableShape, settings: &ClickHouseSettings) -> String
         .columns
         .iter()
         .chain(&shape.added)
-        .map(|column| format!("{} {}", quote_ident(&column.name), column.column_type))
+        .map(|column| format!("{} {}{}", quote_ident(&column.name), column.column_type, comment(column)))
         .collect();
     let (partition_by, table_settings) = match &shape.partition_by {
         // What partitions may be NULL: a date has values that ClickHouse cannot hold.
@@ -35,6 +35,10 @@ pub fn create_table(shape: &TableShape, settings: &ClickHouseSettings) -> String
         names(&shape.sorting_key),
         table_settings,
     )
+}
+
+fn comment(column: &ColumnShape) -> String {
+    column.comment.as_deref().map(|comment| format!(" COMMENT {}", quote_text(comment))).unwrap_or_default()
 }
 
 fn engine(shape: &TableShape, settings: &ClickHouseSettings) -> String {
@@ -58,21 +62,26 @@ pub fn create_current_view(shape: &TableShape, settings: &ClickHouseSettings) ->
 }
 
 /// Adds a column.
-pub fn add_column(table: &str, name: &str, column_type: &str, settings: &ClickHouseSettings) -> String {
-    format!("{} ADD COLUMN IF NOT EXISTS {} {column_type}", alter(table, settings), quote_ident(name))
+pub fn add_column(table: &str, column: &ColumnShape, settings: &ClickHouseSettings) -> String {
+    add(table, column, "", settings)
+}
+
+fn add(table: &str, column: &ColumnShape, default: &str, settings: &ClickHouseSettings) -> String {
+    let (alter, name) = (alter(table, settings), quote_ident(&column.name));
+    format!("{alter} ADD COLUMN IF NOT EXISTS {name} {}{default}{}", column.column_type, comment(column))
+}
+
+/// Says in the catalog what a column holds.
+pub fn describe_column(table: &str, column: &ColumnShape, settings: &ClickHouseSettings) -> String {
+    let text = quote_text(column.comment.as_deref().unwrap_or_default());
+    format!("{} COMMENT COLUMN {} {text}", alter(table, settings), quote_ident(&column.name))
 }
 
 /// Adds a column whose value in the rows that are there already is `value`, an SQL expression. Three statements: the value has to be
 /// written into those rows, since a default that stayed would change them again whenever it is altered.
-pub fn add_filled_column(
-    table: &str,
-    name: &str,
-    column_type: &str,
-    value: &str,
-    settings: &ClickHouseSettings,
-) -> Vec<String> {
-    let mut statements = vec![format!("{} DEFAULT {value}", add_column(table, name, column_type, settings))];
-    statements.extend(fill_column(table, name, settings));
+pub fn add_filled_column(table: &str, column: &ColumnShape, value: &str, settings: &ClickHouseSettings) -> Vec<String> {
+    let mut statements = vec![add(table, column, &format!(" DEFAULT {value}"), settings)];
+    statements.extend(fill_column(table, &column.name, settings));
     statements
 }
 

@@ -149,7 +149,7 @@ impl ClickHouseSink {
 fn read_newest(layout: &Layout, columns: &[usize], bytes: &[u8], found: &mut HashMap<Vec<u8>, Newest>) -> Option<()> {
     let buffer = |index: &usize| {
         let column = layout.columns.get(*index)?;
-        ColumnBuffer::new(&column.source, &column.column_type, layout.ranges)
+        ColumnBuffer::of(column, layout.ranges)
     };
     let mut keys: Vec<ColumnBuffer> = layout.key.iter().map(buffer).collect::<Option<_>>()?;
     let mut values: Vec<ColumnBuffer> = columns.iter().map(buffer).collect::<Option<_>>()?;

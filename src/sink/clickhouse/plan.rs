@@ -1,8 +1,8 @@
 //! What a table of the source becomes: which columns under which types, and what sorts them.
 
 use super::types::{Loss, losses, mapped, overridden};
-use crate::batch::ColumnType;
-use crate::change::{Column, ReplicaIdentity, TableName, TableSchema};
+use crate::batch::{ColumnType, Transform};
+use crate::change::{Column, ReplicaIdentity, SourceType, TableName, TableSchema};
 use crate::config::{ClickHouseSettings, Deletes, Keyless, TableMode, TableRule, WrittenColumn};
 use crate::error::{Error, Kind, Result};
 
@@ -47,6 +47,20 @@ pub struct ColumnPlan {
     pub name: String,
     /// What it is stored as.
     pub column_type: ColumnType,
+    /// What is stored in the place of its values.
+    pub transform: Option<Transform>,
+}
+
+impl ColumnPlan {
+    /// What its values are read as: text, where something stands in their place.
+    pub fn source_type<'a>(&self, source: &'a Column) -> &'a SourceType {
+        if self.transform.is_some() { &SourceType::Text } else { &source.source_type }
+    }
+
+    /// Whether its values are hashed with nothing secret.
+    pub fn is_unsalted(&self) -> bool {
+        matches!(&self.transform, Some(Transform::Sha256 { salt }) if salt.is_empty())
+    }
 }
 
 impl TablePlan {
@@ -105,10 +119,15 @@ pub fn plan_table(schema: &TableSchema, rule: &TableRule, settings: &ClickHouseS
     let mut columns = Vec::with_capacity(stored.len());
     for &(source, column) in &stored {
         let in_key = sorting.contains(&column.name.as_str());
-        let column_type = column_type(column, rule, in_key).map_err(|error| error.during(of_table("plan", schema)))?;
-        found.extend(losses(column, &column_type, in_key));
-        columns.push(ColumnPlan { source, name: column.name.clone(), column_type });
+        let transform = transform(schema, column, rule, in_key)?;
+        // What stands in a value's place is text, whatever the value is.
+        let read_as = transform.as_ref().map(|_| Column { source_type: SourceType::Text, ..column.clone() });
+        let read_as = read_as.as_ref().unwrap_or(column);
+        let column_type = column_type(read_as, rule, in_key).map_err(|error| error.during(of_table("plan", schema)))?;
+        found.extend(losses(read_as, &column_type, in_key));
+        columns.push(ColumnPlan { source, name: column.name.clone(), column_type, transform });
     }
+    let warnings = generated_columns(schema).into_iter().chain(unsalted_columns(schema, &columns)).collect();
     let index_of = |name: &str| columns.iter().position(|column| column.name == name);
     Ok(TablePlan {
         schema: schema.clone(),
@@ -122,7 +141,34 @@ pub fn plan_table(schema: &TableSchema, rule: &TableRule, settings: &ClickHouseS
         partition_by: rule.partition_by.clone(),
         current_view: rule.current_view,
         losses: found,
-        warnings: generated_columns(schema).into_iter().collect(),
+        warnings,
+    })
+}
+
+/// What is to be stored in the place of a column's values.
+fn transform(schema: &TableSchema, column: &Column, rule: &TableRule, in_key: bool) -> Result<Option<Transform>> {
+    let Some(column_rule) = rule.columns.get(&column.name) else { return Ok(None) };
+    match (&column_rule.hash, &column_rule.mask) {
+        (Some(_), _) => Ok(Some(Transform::Sha256 { salt: column_rule.hash_salt.clone() })),
+        (None, Some(_)) if in_key => {
+            Err(refused(schema, format!("column \"{}\" is part of the key and cannot be masked", column.name))
+                .hint("all of its rows would become one: `hash: sha256` keeps them apart"))
+        }
+        (None, Some(text)) => Ok(Some(Transform::Mask(text.as_str().into()))),
+        (None, None) => Ok(None),
+    }
+}
+
+/// Whoever can guess a value can find its hash, unless something is hashed with it that nobody knows.
+fn unsalted_columns(schema: &TableSchema, columns: &[ColumnPlan]) -> Option<String> {
+    let names: Vec<String> =
+        columns.iter().filter(|column| column.is_unsalted()).map(|column| format!("\"{}\"", column.name)).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "columns of {} are hashed without a salt, so that values can be found by guessing: {}; set `hash_salt: ${{…}}`, from the environment",
+            schema.name,
+            names.join(", ")
+        )
     })
 }
 
@@ -166,10 +212,7 @@ fn available(schema: &TableSchema, rule: &TableRule) -> Result<()> {
     if rule.deletes == Deletes::Keep {
         return missing("`deletes: keep`");
     }
-    match rule.columns.iter().find(|(_, column)| column.hash.is_some() || column.mask.is_some()) {
-        Some((name, _)) => missing(&format!("`hash` or `mask` (column \"{name}\")")),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// The columns that are stored, with their places at the source: neither excluded nor generated.

@@ -31,11 +31,13 @@ pub struct ColumnShape {
     pub name: String,
     /// Its type, as ClickHouse writes it.
     pub column_type: String,
+    /// Its comment, where it holds something else than the source's values; otherwise a comment is its owner's.
+    pub comment: Option<String>,
 }
 
 impl ColumnShape {
     fn new(name: impl Into<String>, column_type: impl Into<String>) -> Self {
-        Self { name: name.into(), column_type: column_type.into() }
+        Self { name: name.into(), column_type: column_type.into(), comment: None }
     }
 }
 
@@ -56,8 +58,11 @@ impl TableShape {
 impl TablePlan {
     /// The table in ClickHouse's words.
     pub fn shape(&self) -> TableShape {
-        let columns =
-            self.columns.iter().map(|column| ColumnShape::new(&column.name, column.column_type.to_string())).collect();
+        let column = |column: &super::ColumnPlan| ColumnShape {
+            comment: column.transform.as_ref().map(crate::batch::Transform::described),
+            ..ColumnShape::new(&column.name, column.column_type.to_string())
+        };
+        let columns = self.columns.iter().map(column).collect();
         let version = ColumnShape::new(&self.version_column, "UInt128");
         let (second, engine_columns, sorting_key) = if self.insert_only {
             let sorting_key = vec![self.version_column.clone(), ORDINAL_COLUMN.to_owned()];
