@@ -12,6 +12,9 @@ use crate::sync::Progress;
 use tokio_postgres::Client;
 
 const STATE: &str = include_str!("../../sql/postgres/publication_state.sql");
+const PARTS: &str = include_str!("../../sql/postgres/publication_parts.sql");
+/// The version of Postgres since which a publication may send a part of a table's rows or columns.
+const KNOWS_PARTS: &str = "SELECT current_setting('server_version_num')::int >= 150000";
 
 struct Existing {
     maker: Maker,
@@ -56,6 +59,7 @@ pub(super) async fn ensure(
     plans: &[TablePlan],
     terms: Terms<'_>,
 ) -> Result<(Vec<String>, bool)> {
+    refuse_unknown_filters(client, settings, plans).await?;
     let (keyless, keyed): (Vec<_>, Vec<_>) = plans.iter().partition(|plan| plan.insert_only);
     let main = Wanted { name: publication.to_owned(), tables: keyed, inserts_only: false };
     let inserts = Wanted { name: inserts_publication(publication), tables: keyless, inserts_only: true };
@@ -83,6 +87,7 @@ pub(super) async fn ensure_single(
     plans: &[TablePlan],
     terms: Terms<'_>,
 ) -> Result<()> {
+    refuse_unknown_filters(client, settings, plans).await?;
     let wanted = Wanted { name: publication.to_owned(), tables: plans.iter().collect(), inserts_only: false };
     ensure_one(client, settings, &wanted, terms).await.map(|_| ())
 }
@@ -138,6 +143,7 @@ async fn ensure_one(client: &Client, settings: &Settings, wanted: &Wanted<'_>, t
             quote_ident(&wanted.name)
         )));
     }
+    refuse_parts(client, settings, wanted).await?;
     let missing: Vec<&TablePlan> = wanted
         .tables
         .iter()
@@ -158,6 +164,51 @@ async fn ensure_one(client: &Client, settings: &Settings, wanted: &Wanted<'_>, t
     run(client, &statement, &format!("could not add tables to publication \"{}\"", wanted.name)).await?;
     progress.note(format!("added {names} to publication \"{}\"", wanted.name));
     Ok(false)
+}
+
+/// Refuses row filters of the configuration on a server that has none: its publication would send all rows.
+async fn refuse_unknown_filters(client: &Client, settings: &Settings, plans: &[TablePlan]) -> Result<()> {
+    let filtered = |plan: &&TablePlan| filter_of(settings, plan).is_some();
+    let Some(plan) = plans.iter().find(filtered) else { return Ok(()) };
+    let row = client.query_one(KNOWS_PARTS, &[]).await;
+    if row.map_err(|error| server_error("could not ask for the server's version", error))?.get(0) {
+        return Ok(());
+    }
+    let message = format!("{} has a row filter, which Postgres knows since version 15", plan.schema.name);
+    Err(Error::new(Kind::Config, message).hint("take `where` out of the configuration, or upgrade Postgres"))
+}
+
+/// Refuses a publication that leaves out what is to be stored: changes would be missing, or a value be NULL, and nobody would be told.
+async fn refuse_parts(client: &Client, settings: &Settings, wanted: &Wanted<'_>) -> Result<()> {
+    let rows = client.query(PARTS, &[&wanted.name]).await;
+    for row in rows.map_err(|error| server_error("could not read the publication's tables", error))? {
+        let relation: u32 = row.get("relation");
+        let Some(plan) = wanted.tables.iter().find(|plan| plan.schema.relid == relation) else { continue };
+        let refused = |what: String, hint: String| {
+            let message = format!("publication \"{}\" does not send {what} of {}", wanted.name, plan.schema.name);
+            Err(Error::new(Kind::Source, message).hint(hint))
+        };
+        if row.get("filtered") && filter_of(settings, plan).is_none() {
+            let hint = "say its row filter in the configuration too, as `where`; or take the table out of the publication and add it again without one";
+            return refused("all rows".to_owned(), hint.to_owned());
+        }
+        let sent: Vec<i16> = row.get("columns");
+        let stored = plan.columns.iter().filter_map(|column| plan.schema.columns.get(column.source));
+        let lacking: Vec<&str> =
+            stored.filter(|column| !sent.contains(&column.number)).map(|column| column.name.as_str()).collect();
+        if !sent.is_empty() && !lacking.is_empty() {
+            let hint = format!(
+                "take the table out of the publication and add it again without a list of columns; or leave them out: `columns: {{{}: {{exclude: true}}}}`",
+                lacking.join(": {exclude: true}, ")
+            );
+            return refused(format!("the columns {}", lacking.join(", ")), hint);
+        }
+    }
+    Ok(())
+}
+
+fn filter_of<'a>(settings: &'a Settings, plan: &TablePlan) -> Option<&'a str> {
+    settings.rule_for(&plan.schema.name).and_then(|rule| rule.row_filter.as_deref())
 }
 
 /// Notes in a publication that pipectl made it: it may be altered and dropped also where nothing is stored yet.
@@ -194,7 +245,7 @@ fn create_statement(settings: &Settings, wanted: &Wanted<'_>) -> String {
 /// The tables as the publication's statement names them, with their row filters.
 fn list(settings: &Settings, plans: &[&TablePlan]) -> String {
     let one = |plan: &&TablePlan| {
-        let filter = settings.rule_for(&plan.schema.name).and_then(|rule| rule.row_filter.as_deref());
+        let filter = filter_of(settings, plan);
         let filter = filter.map_or(String::new(), |filter| format!(" WHERE ({filter})"));
         format!("{}{filter}", quote_table(&plan.schema.name))
     };

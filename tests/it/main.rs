@@ -50,3 +50,4 @@ mod sync_types;
 mod tables;
 mod tail;
 mod verify;
+mod versions;

@@ -1,10 +1,12 @@
 //! Every type by the copy and by the stream: the same bytes, and the values that are to be.
 
 use crate::sync_changes::{Pipeline, long};
+use crate::versions;
 use std::fmt::Write as _;
+use std::sync::OnceLock;
 
 /// Types and some of their values, as SQL.
-const TYPES: &[(&str, &[&str])] = &[
+const ALL_TYPES: &[(&str, &[&str])] = &[
     ("bool", &["true", "false"]),
     ("int2", &["-32768", "32767", "0"]),
     ("int4", &["-2147483648", "2147483647"]),
@@ -136,6 +138,12 @@ const PRELUDE: &str = "
     CREATE TYPE mood AS ENUM ('happy', 'so so, \"la''la\"'); CREATE DOMAIN positive AS int CHECK (value > 0); CREATE DOMAIN deep AS positive;
     CREATE DOMAIN short_text AS varchar(5); CREATE DOMAIN moods AS mood; CREATE TYPE pair AS (a int, b text);";
 
+/// Those that this server can declare.
+fn types() -> &'static [(&'static str, &'static [&'static str])] {
+    static TYPES: OnceLock<Vec<(&str, &[&str])>> = OnceLock::new();
+    TYPES.get_or_init(|| ALL_TYPES.iter().copied().filter(|(name, _)| versions::can_declare(name)).collect())
+}
+
 /// What the sessions of this database speak, unless it is said otherwise.
 const HOSTILE: [&str; 8] = [
     "datestyle = 'German, DMY'",
@@ -150,17 +158,17 @@ const HOSTILE: [&str; 8] = [
 
 /// A row for each place in the longest list: NULL where a type has fewer values.
 fn rows(table: &str) -> String {
-    let most = TYPES.iter().map(|(_, values)| values.len()).max().unwrap_or(0);
+    let most = types().iter().map(|(_, values)| values.len()).max().unwrap_or(0);
     let mut sql = String::new();
     for row in 0..=most {
-        let values = TYPES.iter().map(|(_, values)| values.get(row).copied().unwrap_or("NULL"));
+        let values = types().iter().map(|(_, values)| values.get(row).copied().unwrap_or("NULL"));
         writeln!(sql, "INSERT INTO {table} VALUES ({row}, {});", values.collect::<Vec<_>>().join(", ")).unwrap();
     }
     sql
 }
 
 fn create(table: &str) -> String {
-    let columns = TYPES.iter().enumerate().map(|(number, (name, _))| format!("c{number:02} {name}"));
+    let columns = types().iter().enumerate().map(|(number, (name, _))| format!("c{number:02} {name}"));
     format!("CREATE TABLE {table} (id int PRIMARY KEY, {});", columns.collect::<Vec<_>>().join(", "))
 }
 
@@ -177,7 +185,7 @@ fn a_streamed_value_equals_a_copied_one() {
     pipeline.pg("UPDATE streamed SET c00 = NOT c00; UPDATE streamed SET c00 = NOT c00");
     let streamed = pipeline.sync();
     let mut wrong = String::new();
-    for (number, (name, _)) in TYPES.iter().enumerate() {
+    for (number, (name, _)) in types().iter().enumerate() {
         let values = |table: &str| {
             pipeline.ch(&format!(
                 "SELECT groupArray(toTypeName(v)), groupArray(toString(v)), groupArray(sipHash64(v))
@@ -202,7 +210,7 @@ fn a_streamed_value_equals_a_copied_one() {
             .filter(|rest| rest.contains("are NULL"))
             .collect()
     };
-    let of_type = |name: &str| TYPES.iter().position(|(other, _)| *other == name).unwrap();
+    let of_type = |name: &str| types().iter().position(|(other, _)| *other == name).unwrap();
     let lines = told(&copied, "copied");
     assert!(
         lines.contains(&format!("c{:02}: 1 values that ClickHouse cannot hold are NULL", of_type("numeric(10,2)"))),
@@ -236,7 +244,7 @@ fn explicit(pipeline: &Pipeline) {
         ("numeric(100,2)", "0", "101", "length(v)"),
     ];
     for (name, id, value, expression) in expected {
-        let number = TYPES.iter().position(|(other, _)| *other == name).unwrap();
+        let number = types().iter().position(|(other, _)| *other == name).unwrap();
         let found = pipeline.ch(&format!(
             "SELECT {expression} FROM (SELECT c{number:02} AS v FROM {{db}}.streamed FINAL WHERE id = {id})"
         ));

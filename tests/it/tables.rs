@@ -1,6 +1,7 @@
 //! `pipectl create-tables` on real servers.
 
 use crate::support::{Invocation, Stage};
+use crate::versions;
 use serde_json::Value;
 
 const ORDERS: &str = "CREATE TYPE mood AS ENUM ('good', 'bad');
@@ -143,10 +144,9 @@ const TYPES: [(&str, &str, &str); 31] = [
     ("price", "9.99", "Nullable(Decimal(10, 2))"),
 ];
 
-/// The types that this server has: a negative scale came with Postgres 15.
-fn types(stage: &Stage) -> Vec<(&'static str, &'static str, &'static str)> {
-    let old = stage.postgres.value("SELECT current_setting('server_version_num')::int < 150000") == "t";
-    TYPES.into_iter().filter(|(kind, ..)| !(old && kind.contains('-'))).collect()
+/// The types that this server can declare.
+fn types() -> Vec<(&'static str, &'static str, &'static str)> {
+    TYPES.into_iter().filter(|(kind, ..)| versions::can_declare(kind)).collect()
 }
 
 /// The same text on both sides: how each server writes a column for the comparison.
@@ -180,7 +180,7 @@ fn as_text(kind: &str, column: &str) -> (String, String) {
 fn every_type_has_its_column_and_old_rows_answer_its_default() {
     let stage = Stage::new("every_type");
     stage.postgres.execute("CREATE TYPE mood AS ENUM ('good', 'bad'); CREATE DOMAIN price AS numeric(10, 2)");
-    let types = types(&stage);
+    let types = types();
     let columns: Vec<String> = types.iter().enumerate().map(|(at, (kind, ..))| format!("c{at} {kind}")).collect();
     stage.postgres.execute(&format!("CREATE TABLE fresh (id int PRIMARY KEY, {})", columns.join(", ")));
     stage.postgres.execute("CREATE TABLE grown (id int PRIMARY KEY); INSERT INTO grown VALUES (1)");
@@ -190,7 +190,7 @@ fn every_type_has_its_column_and_old_rows_answer_its_default() {
         assert_eq!(column_type(&stage, "fresh", &format!("c{at}")), *stored, "{kind}");
     }
     stage.clickhouse.execute("INSERT INTO {db}.grown VALUES (1, 0, 0)");
-    let added: Vec<String> = TYPES
+    let added: Vec<String> = types
         .iter()
         .enumerate()
         .map(|(at, (kind, default, _))| format!("ADD c{at} {kind} DEFAULT {default}"))

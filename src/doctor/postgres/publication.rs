@@ -273,7 +273,7 @@ fn narrowed(facts: &Facts<'_>) -> Finding {
             .mend(advice());
     }
     if !listed.is_empty() {
-        return Finding::warn(format!("some columns are not sent: {}", some_of(&listed))).about(listed).mend(advice());
+        return Finding::fail(format!("some columns are not sent: {}", some_of(&listed))).about(listed).mend(advice());
     }
     Finding::pass(if facts.narrowed.is_empty() { "none" } else { "as configured" })
 }

@@ -121,6 +121,15 @@ pub async fn identify_logical(settings: &PostgresSettings) -> Result<Replication
     let mut session = session(settings).await?;
     let identity = ask_who(&mut session, settings).await?;
     let rows = session
+        .simple_query("SELECT pg_catalog.pg_is_in_recovery()")
+        .await
+        .map_err(|error| session_error("could not ask whether the server is a standby", settings, &error))?;
+    if value(&rows, 0).as_deref() == Some("t") {
+        let message = format!("Postgres at {}:{} is a standby, in recovery", settings.host, settings.port);
+        return Err(Error::new(Kind::Source, message)
+            .hint("name the primary in `postgres.url`: pipectl writes there, publications, slots and heartbeats"));
+    }
+    let rows = session
         .simple_query("SHOW wal_level")
         .await
         .map_err(|error| session_error("could not ask for wal_level", settings, &error))?;

@@ -11,13 +11,13 @@ use serde_json::Value;
 const ALL_OF_PUBLIC: &str = "tables:\n  - source: public.*\n";
 
 /// The JSON document of a run.
-struct Document {
-    outcome: Outcome,
+pub(crate) struct Document {
+    pub(crate) outcome: Outcome,
     json: Value,
 }
 
 impl Document {
-    fn of(invocation: Invocation) -> Self {
+    pub(crate) fn of(invocation: Invocation) -> Self {
         let outcome = invocation.run();
         let json = serde_json::from_str(&outcome.stdout).unwrap_or_else(|error| panic!("{error}: {outcome}"));
         Self { outcome, json }
@@ -34,7 +34,7 @@ impl Document {
     }
 
     /// Asserts how checks came out.
-    fn expect(&self, expected: &[(&str, &str)]) {
+    pub(crate) fn expect(&self, expected: &[(&str, &str)]) {
         for (id, outcome) in expected {
             assert_eq!(self.check(id)["outcome"], *outcome, "{id}: {:#}\n{}", self.check(id), self.outcome.stderr);
         }

@@ -1,6 +1,9 @@
 //! Every type of the mapping, with its edge values, as literals of each server's own: nothing of them goes through pipectl.
 
+use crate::versions;
+
 /// A type on both sides: rows of (Postgres, ClickHouse) literals, and what some of them are spoiled to.
+#[derive(Clone, Copy)]
 pub(super) struct Case {
     pub(super) source: &'static str,
     pub(super) target: &'static str,
@@ -28,7 +31,12 @@ pub(super) const PRELUDE: &str = "
     CREATE DOMAIN score AS numeric(10,2) CHECK (VALUE < 1000);
     CREATE DOMAIN label AS varchar(20)";
 
-pub(super) const CASES: &[Case] = &[
+/// Those of the types that this server can declare.
+pub(super) fn cases() -> Vec<Case> {
+    CASES.iter().copied().filter(|case| versions::can_declare(case.source)).collect()
+}
+
+const CASES: &[Case] = &[
     case(
         "bool",
         "Nullable(Bool)",
