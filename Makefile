@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check fmt clippy docs unit test it bench demo up down compose-check pgadmin superset
+.PHONY: help check fmt clippy docs unit test it matrix fuzz bench demo up down compose-check pgadmin superset
 
 help: ## what can be made here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test: ## all tests, on servers of their own
 
 it: ## the integration tests only: make it FILTER=verify
 	dev/test --test it $(FILTER)
+
+matrix: ## the tests of the direct way on Postgres 14, 16, 17 and 18
+	dev/matrix
 
 compose-check: ## docker-compose.yml and the Dockerfiles, without a Docker engine
 	dev/compose-check

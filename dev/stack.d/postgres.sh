@@ -152,7 +152,7 @@ pg_answers() {
     if [ -n "$psql" ]; then
         [ "$("$psql" -XAtq -h "$pg_home" -p "$PG_PORT" -U postgres -d shop -c 'SELECT 1' 2>/dev/null)" = 1 ]
     else
-        grep -q '^ready' "$pg_home/data/postmaster.pid" 2>/dev/null
+        grep -qE '^(ready|standby)' "$pg_home/data/postmaster.pid" 2>/dev/null
     fi
 }
 
