@@ -203,6 +203,14 @@ pub async fn remove(settings: &Settings, filter: &LetterFilter) -> Result<u64> {
     }
 }
 
+/// Removes all of the pipeline, and their table where it is empty then. How many there were.
+///
+/// # Errors
+/// What ClickHouse answers.
+pub async fn forget(settings: &Settings) -> Result<u64> {
+    table(settings)?.forget().await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

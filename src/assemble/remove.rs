@@ -1,4 +1,4 @@
-//! Takes away what pipectl made: the connector, the slot, the publications, the stored state and, if asked, the tables.
+//! Takes away what pipectl made: the connector, the slot, the publications, the stored state, the dead letters and, if asked, the tables.
 
 use super::connector::{self, RemoveOptions};
 use super::copies::no_postgres;
@@ -6,6 +6,7 @@ use super::lock::PipelineLock;
 use super::prepare::{drop_slot, slot_taken};
 use crate::checkpoint::{State, StateStore};
 use crate::config::{Settings, inserts_publication};
+use crate::dead_letters::{self, LetterFilter};
 use crate::error::{Error, Kind, Result};
 use crate::server::clickhouse;
 use crate::server::postgres::{quote_ident, server_error};
@@ -27,6 +28,8 @@ pub struct Made {
     pub foreign_publications: Vec<String>,
     /// Whether a state is stored.
     pub state: bool,
+    /// Records of topics that were set aside.
+    pub dead_letters: u64,
     /// The tables at the destination.
     pub tables: Vec<String>,
 }
@@ -56,6 +59,7 @@ async fn look(settings: &Settings, lock: &PipelineLock, store: &mut StateStore) 
         publications,
         foreign_publications,
         state: state != State::default(),
+        dead_letters: dead_letters::count(settings, &LetterFilter::default()).await?,
         tables: state.tables.values().map(|table| table.target.clone()).collect(),
     })
 }
@@ -112,6 +116,7 @@ pub async fn remove(settings: &Settings, tables: bool) -> Result<Made> {
     } else {
         made.tables.clear();
     }
+    dead_letters::forget(settings).await?;
     if made.state {
         store.forget().await?;
     }

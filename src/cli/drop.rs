@@ -7,7 +7,7 @@ use pipectl::error::Result;
 use serde_json::json;
 use std::process::ExitCode;
 
-/// Take away what pipectl made: connector, slot, publications, stored state
+/// Take away what pipectl made: connector, slot, publications, stored state, dead letters
 ///
 /// Lists what there is and asks first. A publication that somebody else made stays, and so do the tables in ClickHouse, unless --tables is
 /// given.
@@ -36,6 +36,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode> {
             "slot": removed.slot,
             "publications": removed.publications,
             "state": removed.state,
+            "dead_letters": removed.dead_letters,
             "tables": removed.tables,
         }))?;
     } else {
@@ -54,6 +55,9 @@ fn lines(made: &Made, tables: bool) -> Vec<String> {
     );
     if made.state {
         lines.push("the pipeline's stored state".to_owned());
+    }
+    if made.dead_letters > 0 {
+        lines.push(format!("{} records that were set aside (`pipectl dead-letters list`)", made.dead_letters));
     }
     lines.extend(made.tables.iter().map(|name| {
         if tables {

@@ -120,6 +120,37 @@ fn document_of_doctor(stage: &Stage) -> Value {
 }
 
 #[test]
+fn a_pipeline_that_is_taken_away_leaves_none_and_takes_no_others() {
+    let (stage, kafka) = stage("dead_dropped");
+    let ours = settings(&stage);
+    let others = Settings { pipeline: "another".to_owned(), ..ours.clone() };
+    let topic = kafka.name("orders");
+    for (settings, count) in [(&ours, 3), (&others, 1)] {
+        let letters: Vec<DeadLetter> = (0..count).map(|offset| letter(&topic, 0, offset)).collect();
+        run(Places::new(settings, None).unwrap().store(&letters)).unwrap();
+    }
+    let rows = "SELECT toString(groupArray((pipeline, partition, offset))) FROM {db}.pipectl_dead_letters FINAL";
+    let dropped = stage.pipectl(&["drop", "--yes", "--output", "json"]);
+    assert!(dropped.stderr.contains("3 records that were set aside"), "{dropped}");
+    assert_eq!(document(&dropped)["dead_letters"], 3);
+    assert_eq!(stage.clickhouse.value(rows).replace('\\', ""), "[('another',0,0)]");
+    assert_eq!(stage.pipectl(&["drop", "--yes"]).status, Some(3), "nothing is left");
+
+    stage.directory.write(
+        "other.yml",
+        &stage.directory.read("clickhouse_config.yml").replacen(
+            &format!("pipeline: {}", stage.name),
+            "pipeline: another",
+            1,
+        ),
+    );
+    let dropped = stage.pipectl(&["-c", "other.yml", "drop", "--yes", "--output", "json"]);
+    assert_eq!(document(&dropped)["dead_letters"], 1);
+    let tables = "SELECT count() FROM system.tables WHERE database = '{db}'";
+    assert_eq!(stage.clickhouse.value(&tables.replace("{db}", &stage.name)), "0");
+}
+
+#[test]
 fn replay_takes_each_record_back_to_its_partition() {
     let (stage, kafka) = stage("dead_replay");
     let topic = kafka.topic("orders", 3);

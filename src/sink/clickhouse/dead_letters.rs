@@ -17,6 +17,8 @@ const INSERT: &str = include_str!("../../../sql/clickhouse/write_dead_letters.sq
 const READ: &str = include_str!("../../../sql/clickhouse/read_dead_letters.sql");
 const COUNT: &str = include_str!("../../../sql/clickhouse/count_dead_letters.sql");
 const REMOVE: &str = include_str!("../../../sql/clickhouse/remove_dead_letters.sql");
+const FORGET: &str = include_str!("../../../sql/clickhouse/forget_dead_letters.sql");
+const DROP: &str = include_str!("../../../sql/clickhouse/drop_dead_letters.sql");
 const EXISTS: &str = include_str!("../../../sql/clickhouse/table_exists.sql");
 const TABLE: &str = "pipectl_dead_letters";
 
@@ -171,6 +173,26 @@ impl DeadLetterTable {
             }
         }
         Ok(())
+    }
+
+    /// Removes all of the pipeline, and the table with them unless it holds those of another one. How many there were.
+    ///
+    /// # Errors
+    /// What ClickHouse answers.
+    pub async fn forget(&self) -> Result<u64> {
+        if !self.exists().await? {
+            return Ok(0);
+        }
+        let waiting = self.count(&LetterFilter::default()).await?;
+        let parameters = [("database", self.database.as_str()), ("pipeline", &self.pipeline)];
+        let removed = self.server.execute(FORGET, &parameters).await;
+        removed.map_err(|error| error.during("could not remove the pipeline's dead letters"))?;
+        match self.server.execute(DROP, &[("database", &self.database)]).await {
+            // TABLE_NOT_EMPTY
+            Err(error) if error.with_causes().contains("Code: 705.") => {}
+            dropped => dropped.map_err(|error| error.during("could not drop the table of dead letters"))?,
+        }
+        Ok(waiting)
     }
 
     fn parameters<'a>(&'a self, filter: &'a LetterFilter) -> Vec<(&'static str, &'a str)> {
