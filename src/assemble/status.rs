@@ -1,5 +1,6 @@
 //! Where a pipeline stands, by what both servers say of it; whether or not a sync runs now.
 
+use super::connector::{self, ConnectorBrief};
 use super::copies::no_postgres;
 use crate::change::Lsn;
 use crate::checkpoint::{State, StateStore, TableRecord};
@@ -23,6 +24,8 @@ pub struct PipelineStatus {
     pub slot: Option<SlotState>,
     /// The topics, of a pipeline that reads them.
     pub topics: Option<TopicsStatus>,
+    /// The connector that writes the topics, where Kafka Connect is configured.
+    pub connector: Option<ConnectorBrief>,
     /// Where the source's log ends.
     pub source_lsn: Lsn,
     /// Up to where the destination is complete; absent before the first checkpoint.
@@ -108,12 +111,18 @@ pub async fn status(settings: &Settings) -> Result<PipelineStatus> {
     };
     let server = clickhouse::connect(&settings.clickhouse)?;
     let state: State = StateStore::of_settings(settings, server.clone()).load().await?;
-    let topics = if of_topics { Some(topics(settings, &state).await?) } else { None };
+    let (topics, connector) = if of_topics {
+        let (topics, connector) = tokio::join!(topics(settings, &state), connector::brief(settings));
+        (Some(topics?), connector)
+    } else {
+        (None, None)
+    };
     let streamed = state.offsets.0.values().map(|reached| reached.lsn).max();
     Ok(PipelineStatus {
         pipeline: settings.pipeline.clone(),
         slot,
         topics,
+        connector,
         source_lsn,
         checkpoint: state.checkpoint.as_ref().map(|record| record.position().end).or(streamed),
         copied: state.pipeline.as_ref().is_some_and(|pipeline| pipeline.snapshot_done),

@@ -1,6 +1,7 @@
 //! What `pipectl connector` shows.
 
-use pipectl::assemble::connector::{ConnectorPlan, ConnectorReport, TaskReport};
+use pipectl::assemble::connector::{ConnectorBrief, ConnectorPlan, ConnectorReport, TaskReport};
+use pipectl::server::connect::ConnectorState;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -110,17 +111,51 @@ fn slot(report: &ConnectorReport) -> String {
     }
 }
 
+/// The connector or a task of it, for programs.
+fn part_document(part: &TaskReport) -> Value {
+    json!({
+        "id": part.id,
+        "state": part.state.word(),
+        "worker": part.worker,
+        "error": part.error,
+        "hint": part.hint,
+    })
+}
+
+/// How the connector is, by Connect alone, on one line.
+pub(super) fn brief_text(brief: &ConnectorBrief) -> String {
+    let name = &brief.name;
+    let Some(connector) = &brief.connector else {
+        return match &brief.unknown {
+            Some(why) => format!("\"{name}\", not asked: {why}"),
+            None => format!("\"{name}\" is not there: `pipectl connector apply` makes it"),
+        };
+    };
+    let tasks = match brief.tasks.as_slice() {
+        [] => "no task".to_owned(),
+        [task] => format!("its task {}", task.state.word()),
+        tasks => {
+            let running = tasks.iter().filter(|task| task.state == ConnectorState::Running).count();
+            format!("{running} of {} tasks running", tasks.len())
+        }
+    };
+    let error = brief.parts().find_map(|part| part.error.as_ref()).map_or(String::new(), |error| format!(": {error}"));
+    format!("\"{name}\" {}, {tasks}{error}", connector.state.word())
+}
+
+/// The same for programs.
+pub(super) fn brief_document(brief: &ConnectorBrief) -> Value {
+    json!({
+        "name": brief.name,
+        "running": brief.running(),
+        "state": brief.connector.as_ref().map(part_document),
+        "tasks": brief.tasks.iter().map(part_document).collect::<Vec<_>>(),
+        "error": brief.unknown,
+    })
+}
+
 /// How the connector is, for programs.
 pub(super) fn report_document(report: &ConnectorReport) -> Value {
-    let part = |part: &TaskReport| {
-        json!({
-            "id": part.id,
-            "state": part.state.word(),
-            "worker": part.worker,
-            "error": part.error,
-            "hint": part.hint,
-        })
-    };
     let slot = report.slot.as_ref().ok().and_then(Option::as_ref).map(|slot| {
         json!({
             "active_pid": slot.active_pid,
@@ -140,8 +175,8 @@ pub(super) fn report_document(report: &ConnectorReport) -> Value {
         "kafka_version": report.worker.version,
         "debezium_version": report.debezium,
         "running": report.running(),
-        "state": part(&report.connector),
-        "tasks": report.tasks.iter().map(part).collect::<Vec<_>>(),
+        "state": part_document(&report.connector),
+        "tasks": report.tasks.iter().map(part_document).collect::<Vec<_>>(),
         "slot_name": report.slot_name,
         "slot": slot,
         "slot_error": report.slot.as_ref().err(),

@@ -1,6 +1,7 @@
 //! `pipectl status`.
 
 use super::Context;
+use super::connector_summary::{brief_document, brief_text};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use pipectl::assemble::{self, PipelineStatus, TopicsStatus};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Show where the pipeline stands: slot, lag, stored position, tables
+/// Show where the pipeline stands: slot, lag, stored position, connector, tables
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Show it again every second, until Ctrl-C
@@ -87,6 +88,7 @@ fn document(status: &PipelineStatus) -> Value {
         "ready": status.ready(),
         "copied": status.copied,
         "slot": slot,
+        "connector": status.connector.as_ref().map(brief_document),
         "topics": status.topics.as_ref().map(topics),
         "source_lsn": status.source_lsn.to_string(),
         "checkpoint_lsn": status.checkpoint.map(|lsn| lsn.to_string()),
@@ -127,8 +129,10 @@ fn text(status: &PipelineStatus) -> String {
         dead => format!("set aside   {dead} records, see `pipectl dead-letters list`\n"),
     };
     let topics = status.topics.as_ref().map(topics_line).unwrap_or_default();
+    let connector =
+        status.connector.as_ref().map(|brief| format!("connector   {}\n", brief_text(brief))).unwrap_or_default();
     let mut out = format!(
-        "pipeline    {}\nslot        {slot}\nsource      {}\ncheckpoint  {checkpoint}\nlag         {lag}\nfirst copy  {}\n{topics}{dead}\n",
+        "pipeline    {}\nslot        {slot}\nsource      {}\ncheckpoint  {checkpoint}\nlag         {lag}\nfirst copy  {}\n{connector}{topics}{dead}\n",
         status.pipeline,
         status.source_lsn,
         if status.copied { "complete" } else { "not complete" },

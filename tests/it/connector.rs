@@ -143,6 +143,16 @@ fn a_dead_connect_is_named() {
     let none = invocation(&it.stage, &["connector", "status"]).run();
     assert_eq!(none.status, Some(3), "{none}");
     assert!(none.stderr.contains("there is no connector"), "{none}");
+
+    it.stage.config(&format!("{KAFKA}tables: [public.*]\nsync: {{source: kafka}}\n"));
+    let none = it.good(&["status"]);
+    assert!(none.stdout.contains(&format!("\nconnector   \"{}\" is not there: ", it.connect.name())), "{none}");
+    let dead = invocation(&it.stage, &["status"]).env("CONNECT_URL", "http://me:hunter2@127.0.0.1:9").run();
+    assert_eq!(dead.status, Some(0), "{dead}");
+    let told = dead.stdout.contains("\", not asked: ")
+        && dead.stdout.contains("could not reach Kafka Connect at http://127.0.0.1:9");
+    assert!(told, "{dead}");
+    assert!(!dead.stdout.contains("hunter2"), "{dead}");
 }
 
 #[test]
@@ -150,6 +160,10 @@ fn a_task_that_fails_says_why_and_a_restart_mends_it() {
     let it = Fixture::new("connector_fails");
     it.stage.postgres.execute("CREATE TABLE public.orders (id bigint PRIMARY KEY)");
     it.good(&["connector", "apply"]);
+    it.stage.config(&format!("{KAFKA}tables: [public.*]\nsync: {{source: kafka}}\n"));
+    let line = format!("\nconnector   \"{}\" running, its task running\n", it.connect.name());
+    let status = it.good(&["status"]);
+    assert!(status.stdout.contains(&line), "{status}");
     // The publication goes while the connector rests: the stream cannot begin again.
     it.good(&["connector", "pause"]);
     let paused = it.pipectl(&["connector", "status", "--output", "json"]);
@@ -166,6 +180,12 @@ fn a_task_that_fails_says_why_and_a_restart_mends_it() {
     assert!(!error.contains("\tat ") && !error.contains('\n'), "{error}");
     assert!(error.to_lowercase().contains("publication"), "{error}");
     assert!(report["tasks"][0]["hint"].as_str().unwrap().contains("connector apply"), "{report}");
+    let status = it.good(&["status"]);
+    let line = format!("\nconnector   \"{}\" running, its task failed: {error}\n", it.connect.name());
+    assert!(status.stdout.contains(&line), "{status}");
+    let document = json(&it.good(&["status", "--output", "json"]));
+    let connector = &document["connector"];
+    assert_eq!((&connector["running"], &connector["tasks"][0]["error"]), (&false.into(), &error.into()), "{document}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ pub use apply::{Applied, apply};
 pub(super) use hand_over::{prepare_stopped, runs, start, stop, streams};
 pub use plan::{ApplyOptions, ConnectorPlan, plan};
 pub use remove::{RemoveOptions, Removed, remove};
-pub use state::{ConnectorReport, TaskReport, report};
+pub use state::{ConnectorBrief, ConnectorReport, TaskReport, brief, report};
 
 use crate::config::{PostgresSettings, Settings};
 use crate::error::{Error, Kind, Result};

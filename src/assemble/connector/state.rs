@@ -8,8 +8,11 @@ use crate::error::{Error, Kind, Result};
 use crate::server::connect::{ConnectorState, Part, Worker, readable};
 use crate::server::postgres::{connect as open, server_error};
 use crate::source::postgres::{SlotState, slot_state};
+use std::time::Duration;
 
 const FLUSHED: &str = include_str!("../../../sql/postgres/flushed.sql");
+/// How long a look in passing waits for Connect.
+const BRIEF: Duration = Duration::from_secs(3);
 
 /// How a connector is, by Connect and by Postgres.
 #[derive(Debug, Clone)]
@@ -38,8 +41,33 @@ pub struct ConnectorReport {
     pub losses: Vec<Loss>,
 }
 
+/// How a connector is, by Connect alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectorBrief {
+    /// Its name.
+    pub name: String,
+    /// The connector itself; absent where Connect knows none of that name, or was not asked.
+    pub connector: Option<TaskReport>,
+    /// Its tasks.
+    pub tasks: Vec<TaskReport>,
+    /// Why Connect could not be asked.
+    pub unknown: Option<String>,
+}
+
+impl ConnectorBrief {
+    /// The connector and its tasks.
+    pub fn parts(&self) -> impl Iterator<Item = &TaskReport> {
+        self.tasks.iter().chain(&self.connector)
+    }
+
+    /// Whether the connector and all its tasks run.
+    pub fn running(&self) -> bool {
+        !self.tasks.is_empty() && self.parts().all(|part| part.state == ConnectorState::Running)
+    }
+}
+
 /// The connector or a task of it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskReport {
     /// The task's number; absent for the connector itself.
     pub id: Option<i32>,
@@ -106,6 +134,27 @@ pub async fn report(settings: &Settings) -> Result<ConnectorReport> {
         slot,
         lag_bytes,
         topics,
+    })
+}
+
+/// Asks Connect alone, and not for long: that it does not answer is part of what is told. None where no Connect is configured.
+pub async fn brief(settings: &Settings) -> Option<ConnectorBrief> {
+    settings.kafka.as_ref()?.connect_url.as_ref()?;
+    let name = settings.connector_name();
+    let asked = async { connect(settings)?.status(&name).await };
+    let found = match tokio::time::timeout(BRIEF, asked).await {
+        Ok(found) => found.map_err(|error| error.with_causes()),
+        Err(_) => Err(format!("Kafka Connect did not answer within {} s", BRIEF.as_secs())),
+    };
+    let (status, unknown) = match found {
+        Ok(status) => (status, None),
+        Err(why) => (None, Some(why)),
+    };
+    Some(ConnectorBrief {
+        name,
+        connector: status.as_ref().map(|status| (&status.connector).into()),
+        tasks: status.iter().flat_map(|status| &status.tasks).map(TaskReport::from).collect(),
+        unknown,
     })
 }
 
