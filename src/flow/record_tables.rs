@@ -63,8 +63,8 @@ pub trait RecordTables: Send {
     /// Up to where the destination is complete.
     fn stored(&mut self) -> impl Future<Output = Result<Offsets>> + Send;
 
-    /// The schema that Avro records were written with, from the registry.
-    fn schema(&mut self, id: SchemaId) -> impl Future<Output = Result<Schema>> + Send;
+    /// The schema that Avro records were written with, from the registry; none where no registry is configured.
+    fn schema(&mut self, id: SchemaId) -> impl Future<Output = Result<Option<Schema>>> + Send;
 
     /// A table was truncated at a version: what is older is dead, whenever it is read.
     fn truncated(&mut self, relation: u32, version: Version) -> impl Future<Output = Result<()>> + Send;

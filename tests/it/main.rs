@@ -24,6 +24,7 @@ mod docs;
 mod doctor;
 mod kafka_faults;
 mod kafka_login;
+mod kafka_records;
 mod kafka_stack;
 mod kafka_sync;
 mod kafka_tables;

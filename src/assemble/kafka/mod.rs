@@ -1,5 +1,6 @@
 //! From settings to a pipeline that reads Debezium's topics.
 
+mod adjusted;
 mod caught_up;
 mod described;
 mod forms;

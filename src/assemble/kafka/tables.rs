@@ -2,6 +2,7 @@
 
 use super::super::SyncOptions;
 use super::super::live::{Fit, LiveTables};
+use super::adjusted::columns_of_fields;
 use super::described::described;
 use super::kafka;
 use super::prepare::Prepared;
@@ -20,7 +21,7 @@ use crate::server::registry::{self, Registry};
 use crate::sink::clickhouse::{left_out, plan_table};
 use crate::sync::Progress;
 use rdkafka::ClientConfig;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -35,6 +36,8 @@ pub(super) struct RecordCatalog {
     in_order: HashMap<String, bool>,
     /// What was last known of tables, for their columns to be given room for NULL.
     schemas: HashMap<TableName, TableSchema>,
+    /// What was warned of.
+    told: HashSet<String>,
     progress: Arc<Progress>,
 }
 
@@ -55,6 +58,7 @@ impl RecordCatalog {
             client: client_config(kafka(settings)?, &[]),
             in_order: HashMap::new(),
             schemas: HashMap::new(),
+            told: HashSet::new(),
             progress: Arc::clone(progress),
         })
     }
@@ -87,13 +91,26 @@ impl RecordCatalog {
             Fit::Ignored => return Ok(AdoptedRecords::Ignored),
             Fit::Park(reason) => return Ok(AdoptedRecords::Park(relation, reason)),
         };
-        let shape = shape(&schema, &layout, fields, &self.forms)?;
-        let map = RowMap::by_name(&layout, fields.names.iter().map(String::as_str));
+        let columns = columns_of_fields(&schema, &fields.names);
+        let shape = shape(&schema, &layout, (fields, &columns), &self.forms)?;
+        self.tell_losses(name, &shape, &columns);
+        let map = RowMap::by_name(&layout, columns.iter().map(String::as_str));
         self.schemas.insert(name.clone(), schema);
         let truncated =
             self.live.state.tables.get(&relation).and_then(|record| record.truncated.as_deref()?.parse().ok());
         let truncated = Version(truncated.unwrap_or(0));
         Ok(AdoptedRecords::Stored(StoredRecords { layout, map: Arc::new(map), shape: Arc::new(shape), truncated }))
+    }
+
+    /// Warns, once a column, of what the connector loses of its values before they come here.
+    fn tell_losses(&mut self, table: &TableName, shape: &RecordShape, columns: &[String]) {
+        for (field, column) in shape.fields.iter().zip(columns) {
+            let Some(loss) = field.form.loss() else { continue };
+            let told = format!("warning: column {table}.{column}: {loss}");
+            if self.told.insert(told.clone()) {
+                self.progress.note(told);
+            }
+        }
     }
 
     async fn note_table(&mut self, schema: &TableSchema, target: String) -> Result<()> {
@@ -140,18 +157,23 @@ impl RecordCatalog {
 }
 
 /// How each field of the records is spelled; those that are not stored are passed over.
-fn shape(schema: &TableSchema, layout: &Layout, fields: &RecordFields, forms: &Forms) -> Result<RecordShape> {
+fn shape(
+    schema: &TableSchema,
+    layout: &Layout,
+    (fields, columns): (&RecordFields, &[String]),
+    forms: &Forms,
+) -> Result<RecordShape> {
     let mut found = Vec::with_capacity(fields.names.len());
-    for name in &fields.names {
-        let place = layout.columns.iter().position(|stored| stored.name == *name);
+    for (name, column) in fields.names.iter().zip(columns) {
+        let place = layout.columns.iter().position(|stored| stored.name == *column);
         let stored = place.and_then(|index| Some((index, layout.columns.get(index)?)));
-        let form = match (schema.column(name), stored) {
+        let form = match (schema.column(column), stored) {
             (Some(column), Some((index, stored))) => {
                 let connect = fields.schema.as_ref().and_then(|schema| schema.field(name));
                 // A key is also looked up by its text.
                 let text = layout.key.contains(&index) || needs_text(&stored.source, &stored.column_type.value);
                 form(column, connect.map(|field| &field.connect_type), forms, text)
-                    .map_err(|guesswork| unknown_form(schema, name, guesswork.setting))?
+                    .map_err(|guesswork| unknown_form(schema, &column.name, guesswork.setting))?
             }
             _ => Form::ignored(),
         };
@@ -199,11 +221,8 @@ impl RecordTables for RecordCatalog {
         Ok(self.live.store.load().await?.offsets)
     }
 
-    async fn schema(&mut self, id: SchemaId) -> Result<Schema> {
-        let registry = self.registry.as_ref().ok_or_else(|| {
-            Error::new(Kind::Config, "the records are Avro, and nothing says where the schema registry is")
-                .hint("set `kafka.schema_registry_url`, or the variable SCHEMA_REGISTRY_URL")
-        })?;
+    async fn schema(&mut self, id: SchemaId) -> Result<Option<Schema>> {
+        let Some(registry) = self.registry.as_ref() else { return Ok(None) };
         let asked = match id {
             SchemaId::Confluent(id) => registry::SchemaId::Confluent(id),
             SchemaId::Global(id) => registry::SchemaId::GlobalId(id as i64),
@@ -215,6 +234,7 @@ impl RecordTables for RecordCatalog {
                 .hint("JSON without a schema registry, or Avro, is what sync reads"));
         }
         Schema::parse(found.text.as_bytes())
+            .map(Some)
             .map_err(|malformed| Error::new(Kind::Source, format!("could not read {asked}")).because(malformed))
     }
 

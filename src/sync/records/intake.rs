@@ -188,13 +188,35 @@ impl RecordIntake {
             }
         };
         if matches!(step, Step::Done) {
-            partition.pass(record.offset);
-            self.moved = true;
+            self.pass(&mut partition, record);
         }
+        self.put_back(partition, record);
+        step
+    }
+
+    /// Sets a record aside for which nothing more can be done.
+    pub(super) fn give_up(&mut self, place: (&Chunk, &Record), error: String) {
+        let partition = self.partitions.get_mut(place.1.id as usize);
+        let Some(mut partition) = partition.and_then(Option::take) else { return };
+        self.set_aside(&partition, place, error);
+        self.pass(&mut partition, place.1);
+        self.put_back(partition, place.1);
+    }
+
+    fn pass(&mut self, partition: &mut Partition, record: &Record) {
+        partition.pass(record.offset);
+        self.moved = true;
+    }
+
+    fn put_back(&mut self, partition: Box<Partition>, record: &Record) {
         if let Some(place) = self.partitions.get_mut(record.id as usize) {
             *place = Some(partition);
         }
-        step
+    }
+
+    /// Whether a record of a topic was taken in, or set aside, since its partitions were assigned.
+    pub(super) fn has_passed(&self, topic: &str) -> bool {
+        self.partitions().any(|partition| &*partition.topic == topic && partition.has_passed())
     }
 
     /// Sets a record aside, whole.

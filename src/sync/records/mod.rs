@@ -342,6 +342,17 @@ impl<T: RecordTables> Records<T> {
     }
 }
 
+fn avro(topic: &str) -> Error {
+    Error::new(
+        Kind::Config,
+        format!("topic \"{topic}\" begins with a record of Avro, and nothing says where the schema registry is"),
+    )
+    .hint(
+        "set `kafka.schema_registry_url`, or the variable SCHEMA_REGISTRY_URL; where only this record is of another kind, set the offset of the pipeline's \
+         consumer group behind it",
+    )
+}
+
 fn flat() -> Error {
     Error::new(Kind::Source, "the records are rows without Debezium's envelope, from which nothing can be told in order")
         .hint(

@@ -21,6 +21,8 @@ pub(super) struct Partition {
     /// What that schema is: the table's index, how often its shapes had changed, and the shape's index.
     pub(super) known_shape: Option<(usize, u64, usize)>,
     stored: Option<Reached>,
+    /// Offset of the first record.
+    first: Option<i64>,
     /// Offset of the record that comes next; none before the first.
     next: Option<i64>,
     /// The highest LSN that was streamed.
@@ -39,6 +41,7 @@ impl Partition {
             known: Vec::new(),
             known_shape: None,
             stored,
+            first: None,
             next: None,
             lsn: stored.map(|stored| stored.lsn).unwrap_or_default(),
             moved: false,
@@ -48,7 +51,7 @@ impl Partition {
     /// A record comes. Behind a rewind nothing counts as streamed: what comes was there before.
     pub(super) fn begin(&mut self, offset: i64) {
         if self.next.is_none() {
-            self.next = Some(offset);
+            (self.first, self.next) = (Some(offset), Some(offset));
             if self.stored.is_none_or(|stored| offset < stored.next) {
                 self.lsn = Lsn::ZERO;
             }
@@ -59,6 +62,11 @@ impl Partition {
     pub(super) fn pass(&mut self, offset: i64) {
         self.next = Some(offset + 1);
         self.moved = true;
+    }
+
+    /// Whether any record was taken in, or set aside.
+    pub(super) fn has_passed(&self) -> bool {
+        self.next > self.first
     }
 
     /// Everything before this offset was handed out: what lies between holds no record.

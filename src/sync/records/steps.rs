@@ -1,6 +1,6 @@
 //! What a record asks for before it can be taken in.
 
-use super::{Records, Step, flat};
+use super::{Records, Step, avro, flat};
 use crate::change::{Lsn, TableName, Version};
 use crate::decode::debezium::avro::SchemaId;
 use crate::error::Result;
@@ -8,6 +8,9 @@ use crate::flow::{AdoptedRecords, Chunk, Record, RecordFields, RecordSource, Rec
 use crate::sync::retrying;
 use crate::sync::writer::Order;
 use std::sync::Arc;
+
+const UNREGISTERED: &str =
+    "it begins as a record of Avro does, and no schema registry is configured (`kafka.schema_registry_url`)";
 
 impl<T: RecordTables> Records<T> {
     /// Does what a record asks for and takes it in again, until it asks for nothing more.
@@ -28,7 +31,9 @@ impl<T: RecordTables> Records<T> {
                     again = true;
                 }
                 Step::Schema(id) => {
-                    self.fetch_schema(id).await?;
+                    if !self.fetch_schema(id).await? {
+                        return self.unregistered((chunk, record));
+                    }
                 }
                 Step::Relax { table, column } => {
                     again = relaxed.contains(&(table, column.clone()));
@@ -84,11 +89,27 @@ impl<T: RecordTables> Records<T> {
         Ok(())
     }
 
-    async fn fetch_schema(&mut self, id: SchemaId) -> Result<()> {
+    /// Fetches a schema; whether there is a registry at all.
+    async fn fetch_schema(&mut self, id: SchemaId) -> Result<bool> {
         let (progress, stop) = (Arc::clone(&self.progress), self.writing.stop.clone());
         let tables = tokio::sync::Mutex::new(&mut self.tables);
         let schema = retrying(&progress, &stop, || async { tables.lock().await.schema(id).await }).await?;
-        self.intake.schemas.add(id, schema);
+        let registered = schema.is_some();
+        if let Some(schema) = schema {
+            self.intake.schemas.add(id, schema);
+        }
+        Ok(registered)
+    }
+
+    /// A record that names a schema where no registry is configured. A topic that begins so is Avro as a whole, and is not to be set aside record by record;
+    /// among others it is one that cannot be read.
+    fn unregistered(&mut self, (chunk, record): (&Chunk, &Record)) -> Result<()> {
+        let Some(topic) = self.intake.topic_of(record) else { return Ok(()) };
+        let is_known = self.confirmed.0.keys().any(|(known, _)| *known == topic);
+        if !is_known && !self.intake.has_passed(&topic) {
+            return Err(avro(&topic));
+        }
+        self.intake.give_up((chunk, record), UNREGISTERED.to_owned());
         Ok(())
     }
 
@@ -112,7 +133,9 @@ impl<T: RecordTables> Records<T> {
         });
         let partitions = noted.await?;
         if partitions > self.intake.assigned_of(&topic) {
-            let reason = format!("it was truncated while several processes read the partitions of topic \"{topic}\"");
+            let reason = format!(
+                "it was truncated while several processes read the partitions of topic \"{topic}\": which rows the others store were there before, this one cannot know"
+            );
             self.park(relation, &name, (&reason, version), source).await?;
         }
         Ok(())
@@ -142,7 +165,9 @@ impl<T: RecordTables> Records<T> {
     }
 
     pub(super) fn tell_parked(&self, table: &TableName, reason: &str) {
-        self.progress.note(format!("table {table} is parked, the others go on: {reason}"));
+        self.progress.note(format!(
+            "table {table} is parked, the others go on: {reason}; `pipectl resync {table}` brings it back"
+        ));
         let found = self.intake.tables.list.iter().find(|known| known.name == *table);
         let target =
             found.and_then(|known| known.layout.as_ref()).map_or(table.to_string(), |layout| layout.target.clone());
