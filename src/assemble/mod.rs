@@ -11,6 +11,7 @@ mod prepare;
 mod publication;
 mod remove;
 mod renamed;
+mod repair;
 mod resync;
 mod room;
 mod slots;
@@ -19,6 +20,7 @@ mod switch;
 mod tables;
 
 pub use remove::{Made, made, remove};
+pub use repair::Repair;
 pub use resync::{Resync, resync};
 pub use status::{PartitionStatus, PipelineStatus, TopicsStatus, status};
 pub use switch::{Switched, switch};

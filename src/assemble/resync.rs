@@ -92,6 +92,9 @@ pub async fn resync(
     let postgres = settings.postgres.as_ref().ok_or_else(no_postgres)?;
     let server = clickhouse::connect(&settings.clickhouse)?;
     let lock = PipelineLock::take(postgres).await?;
+    if *which == Resync::All {
+        super::repair::exclude_repairs(lock.client(), &postgres.slot).await?;
+    }
     let transport = match settings.sync.source {
         SyncSource::Postgres => Transport::Postgres,
         SyncSource::Kafka => Transport::Kafka,

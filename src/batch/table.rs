@@ -215,6 +215,26 @@ impl TableBatch {
         Ok(())
     }
 
+    /// Appends a tombstone of a row that the destination holds: its sorting key as the destination sent it, in RowBinary.
+    ///
+    /// # Errors
+    /// [`RowFault`] where the key ends early; the batch is then as it was.
+    pub fn push_tombstone_of(&mut self, mut key: &[u8], version: Version) -> Result<(), RowFault> {
+        let (layout, bytes) = (Arc::clone(&self.layout), key.len());
+        for &index in &layout.key {
+            let Some(column) = self.columns.get_mut(index) else { continue };
+            if let Err(fault) = column.append_row_binary(&mut key) {
+                self.undo_columns();
+                return Err(RowFault { column: index, fault });
+            }
+        }
+        for column in self.columns.iter_mut().filter(|column| column.rows() == self.rows) {
+            column.append_default();
+        }
+        self.finish_row(version, 1, bytes);
+        Ok(())
+    }
+
     /// Appends a row whose gaps are filled from `fills`: RowBinary values of the named columns, in their order.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Where and how to print.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Output {
     form: Form,
     color: Color,

@@ -67,6 +67,20 @@ fn remarks(text: &mut String, found: &TableReport) {
     if let Some(reason) = &found.reason {
         writeln!(text, "{name}: {reason}").ok();
     }
+    if let Some(repaired) = &found.repaired {
+        let (rows, tombstones) = (count(repaired.rows), count(repaired.tombstones));
+        writeln!(text, "{name}: repaired: {rows} rows written again, {tombstones} marked deleted").ok();
+        if let Some(refused) = &repaired.refused {
+            writeln!(text, "{name}: not repaired: {refused}").ok();
+        } else if !found.is_equal(false) {
+            writeln!(
+                text,
+                "{name}: what still differs was changed again meanwhile, or is stored as newer than anything that Postgres has written: \
+                 repair it once more, else `pipectl resync {name}` copies it again"
+            )
+            .ok();
+        }
+    }
     for (column, why) in &found.not_compared {
         writeln!(text, "{name}: column \"{column}\" was not compared: {why}").ok();
     }

@@ -82,6 +82,17 @@ impl ClickHouseText<'_> {
         )
     }
 
+    /// Key of each row, and some columns of it as a text in RowBinary: `FixedString(16), String`.
+    pub(super) fn sorting_keys(&self, columns: &[&str], conditions: &[String]) -> String {
+        let columns: Vec<String> = columns.iter().map(|column| format!("t.{}", quote_ident(column))).collect();
+        let key = format!("formatRow('RowBinary', {}) AS pipectl_sorting", columns.join(", "));
+        format!(
+            "SELECT {} AS pipectl_id, pipectl_sorting FROM ({}) {SETTINGS}",
+            key_id("pipectl_key"),
+            self.scan([key].into_iter(), conditions),
+        )
+    }
+
     /// The condition that a row's key belongs to the sample.
     pub(super) fn sampled(&self) -> String {
         format!("{} < unhex({{sample:String}})", self.key_hash())

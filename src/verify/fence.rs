@@ -47,10 +47,16 @@ impl Snapshot {
 
     /// Takes a newer snapshot in the same sessions.
     pub(super) async fn renew(&mut self) -> Result<()> {
+        self.pause().await?;
+        self.begin().await
+    }
+
+    /// Lets the snapshot go, and with it its locks, until it is renewed.
+    pub(super) async fn pause(&mut self) -> Result<()> {
         for session in &self.sessions {
             session.batch_execute("COMMIT").await.map_err(failed)?;
         }
-        self.begin().await
+        Ok(())
     }
 
     /// The first session, for queries that no other one takes part in.

@@ -16,6 +16,7 @@ mod compared;
 mod details;
 mod fence;
 mod form;
+mod mending;
 mod opened;
 mod postgres_text;
 mod prepare;
@@ -25,7 +26,9 @@ mod stored_type;
 mod table;
 
 pub use compared::Table;
-pub use report::{ColumnReport, Fault, Report, RowReport, TableReport, Values};
+pub use mending::{Differing, LookOnly, Mend, Mended, StoredKeys};
+pub use opened::Key;
+pub use report::{ColumnReport, Fault, Repaired, Report, RowReport, TableReport, Values};
 pub use select::{Selected, select};
 
 use crate::checkpoint::StateStore;
@@ -81,6 +84,11 @@ pub enum Event<'a> {
         /// Number of rows.
         rows: usize,
     },
+    /// Rows that differ are mended.
+    Mending {
+        /// Number of rows.
+        rows: usize,
+    },
     /// A table is done.
     Done(&'a TableReport),
 }
@@ -99,6 +107,20 @@ pub async fn verify(
     tables: &[Table],
     options: &Options,
     progress: Progress<'_>,
+) -> Result<Report> {
+    verify_and_mend(settings, tables, options, progress, &mut LookOnly).await
+}
+
+/// The same; what differs is handed to `mender`, and looked at again.
+///
+/// # Errors
+/// As for [`verify`], and what mending returns.
+pub async fn verify_and_mend(
+    settings: &Settings,
+    tables: &[Table],
+    options: &Options,
+    progress: Progress<'_>,
+    mender: &mut impl Mend,
 ) -> Result<Report> {
     let postgres = settings
         .postgres
@@ -130,7 +152,7 @@ pub async fn verify(
         let name = table.plan.schema.name.to_string();
         comparison.freshen().await?;
         progress(Event::Table { name: &name, rows: table.plan.schema.estimated_rows });
-        let report = comparison.compare(table).await.map_err(|error| match error.kind() {
+        let report = comparison.compare(table, mender).await.map_err(|error| match error.kind() {
             // That sync is behind is no failure to compare.
             Kind::Finding => error,
             _ => error.during(format!("could not compare \"{name}\"")),

@@ -20,14 +20,14 @@ use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 /// Rows that are kept to be looked at again. More than that do not differ because of a change on its way.
 const MAX_ROWS: usize = 100_000;
 /// Buckets that are asked for by number; where more differ, the whole table is read.
-const MAX_BUCKETS: usize = 1000;
+pub(super) const MAX_BUCKETS: usize = 1000;
 
 /// What tells rows apart: half of the hash of the key's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Key(pub(super) [u8; 16]);
+pub struct Key(pub(super) [u8; 16]);
 
 /// A row of ClickHouse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Stored {
     pub(super) hash: i64,
     /// Place of the transaction that wrote it; zero where the table does not say.
@@ -35,7 +35,7 @@ pub(super) struct Stored {
 }
 
 /// A row that differs: hash of its values on each side, nothing where the row is not there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Difference {
     pub(super) key: Key,
     pub(super) source: Option<i64>,
@@ -63,7 +63,12 @@ impl Differences {
 
     /// Whether all rows were kept.
     pub(super) fn complete(&self) -> bool {
-        self.missing + self.extra + self.different == self.rows.len() as u64
+        self.total() == self.rows.len() as u64
+    }
+
+    /// How many rows differ.
+    pub(super) fn total(&self) -> u64 {
+        self.missing + self.extra + self.different
     }
 
     fn add(&mut self, row: Difference) {

@@ -73,6 +73,17 @@ impl PostgresText<'_> {
         )
     }
 
+    /// Rows whose keys are those of a parameter: the key, then what is selected. Joined by a hash table whatever the planner knows of the
+    /// parameter's length.
+    pub(super) fn of_keys(&self, relation: &str, selected: &[String]) -> String {
+        let key = key_id(&self.key_hash());
+        let filter = self.table.row_filter.as_ref().map_or(String::new(), |filter| format!(" AND ({filter})"));
+        format!(
+            "SELECT {key}, {} FROM {relation} AS t WHERE {key} IN (SELECT pg_catalog.unnest($1::uuid[])){filter}",
+            selected.join(", ")
+        )
+    }
+
     /// The condition that a row's key belongs to the sample: its hash lies below a parameter.
     pub(super) fn sampled(&self, parameter: usize) -> String {
         format!("{} < ${parameter}::bytea", self.key_hash())

@@ -35,6 +35,9 @@ pub struct TableReport {
     /// Why sync has not brought the table up to date, where that is known and the sides differ.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What was mended; absent where nobody asked for it, or nothing differed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repaired: Option<Repaired>,
     /// Rows at the source.
     pub rows: u64,
     /// Of these, those whose every value is equal.
@@ -61,6 +64,18 @@ impl TableReport {
         let differing = self.missing + self.different + self.extra;
         differing == 0 && self.problem.is_none() && (!strict || self.not_compared.is_empty())
     }
+}
+
+/// What was mended in a table. The numbers of its report are those of the comparison afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Repaired {
+    /// Rows that were written again as the source has them.
+    pub rows: u64,
+    /// Rows that were marked deleted, since the source does not have them.
+    pub tombstones: u64,
+    /// Why no more was mended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// What is wrong with a row.

@@ -4,6 +4,7 @@ use super::buckets::{self, Buckets};
 use super::compared::{ComparedTable, Table};
 use super::fence::{self, Snapshot, Standing};
 use super::form::Calendar;
+use super::mending::Mend;
 use super::opened::{self, Difference, Differences, Key, Selection};
 use super::postgres_text::PostgresText;
 use super::prepare::Stored;
@@ -15,7 +16,7 @@ use crate::config::{Settings, SyncSource};
 use crate::error::Result;
 use crate::server::clickhouse::{Server, StoredDatabase};
 use crate::server::postgres::{Connection, quote_table};
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// How often rows that keep changing are looked at.
@@ -46,11 +47,11 @@ pub(super) struct Comparison<'a> {
 }
 
 /// The queries of one table.
-struct Texts<'a> {
-    source: PostgresText<'a>,
-    target: ClickHouseText<'a>,
+pub(super) struct Texts<'a> {
+    pub(super) source: PostgresText<'a>,
+    pub(super) target: ClickHouseText<'a>,
     /// The table in Postgres' SQL; without tables that inherit from it, which are tables of their own.
-    relation: String,
+    pub(super) relation: String,
     sample: Option<Vec<u8>>,
 }
 
@@ -60,7 +61,7 @@ impl Comparison<'_> {
         if self.snapshot.taken.elapsed() < MAX_AGE { Ok(()) } else { self.renew().await }
     }
 
-    async fn renew(&mut self) -> Result<()> {
+    pub(super) async fn renew(&mut self) -> Result<()> {
         self.standing = None;
         self.snapshot.renew().await
     }
@@ -85,8 +86,8 @@ impl Comparison<'_> {
         Ok(standing)
     }
 
-    /// Compares a table.
-    pub(super) async fn compare(&mut self, table: &Table) -> Result<TableReport> {
+    /// Compares a table; what differs is mended where that is wanted.
+    pub(super) async fn compare(&mut self, table: &Table, mender: &mut impl Mend) -> Result<TableReport> {
         let database = &self.settings.clickhouse.database;
         let mut report = TableReport {
             source: table.plan.schema.name.to_string(),
@@ -110,7 +111,11 @@ impl Comparison<'_> {
             return Ok(report);
         }
         (self.progress)(Event::Opening { buckets: differing.len() });
-        let (found, unsettled) = self.settle(&texts, differing).await?;
+        let mut found = self.settle(&texts, differing.clone()).await?;
+        if mender.is_wanted() {
+            found = self.repair(table, &texts, (&differing, found), (mender, &mut report)).await?;
+        }
+        let (found, unsettled) = found;
         report.equal = report.rows.saturating_sub(found.missing + found.different);
         (report.missing, report.extra, report.different) = (found.missing, found.extra, found.different);
         report.unsettled = unsettled;
@@ -130,7 +135,7 @@ impl Comparison<'_> {
     }
 
     /// Why sync may not have brought a table up to date: read now, since a table is parked before its fence is passed.
-    async fn reason(&mut self, relid: u32) -> Result<Option<String>> {
+    pub(super) async fn reason(&mut self, relid: u32) -> Result<Option<String>> {
         let state = self.state.load().await?;
         let Some(record) = state.tables.get(&relid) else { return Ok(None) };
         Ok(match record.phase {
@@ -181,7 +186,7 @@ impl Comparison<'_> {
     /// The rows that differ. While sync runs, ClickHouse may be ahead of the snapshot: a row differs for good only if it was the
     /// same on both sides in two looks, and ClickHouse's was written before the first of them. Returns also how many never
     /// came to rest.
-    async fn settle(&mut self, texts: &Texts<'_>, buckets: Vec<u16>) -> Result<(Differences, u64)> {
+    pub(super) async fn settle(&mut self, texts: &Texts<'_>, buckets: Vec<u16>) -> Result<(Differences, u64)> {
         let mut standing = self.pass().await?;
         let mut seen = self.open(texts, &buckets).await?;
         let mut unsettled = 0;
@@ -212,7 +217,7 @@ impl Comparison<'_> {
 }
 
 /// The buckets that rows lie in.
-fn buckets_of(rows: &[Difference], shift: u32) -> Vec<u16> {
+pub(super) fn buckets_of(rows: &[Difference], shift: u32) -> Vec<u16> {
     let number = |row: &Difference| {
         let [_, _, _, _, _, _, _, _, high, low, ..] = row.key.0;
         (u32::from(u16::from_be_bytes([high, low])) >> shift) as u16
@@ -225,12 +230,12 @@ fn buckets_of(rows: &[Difference], shift: u32) -> Vec<u16> {
 
 /// Rows that differed in both looks, and how many of them moved in between. A row that was equal in either look has been proved.
 fn compare_looks(before: &[Difference], now: Vec<Difference>, fence: Lsn) -> (Vec<Difference>, u64) {
-    let before: HashMap<Key, &Difference> = before.iter().map(|row| (row.key, row)).collect();
-    let still: Vec<Difference> = now.into_iter().filter(|row| before.contains_key(&row.key)).collect();
-    let settled = |row: &Difference| {
-        before.get(&row.key).is_some_and(|then| **then == *row)
-            && row.target.is_none_or(|stored| stored.transaction <= fence)
-    };
+    let keys: HashSet<Key> = before.iter().map(|row| row.key).collect();
+    // A key can be there twice, where more than the key sorts the table.
+    let before: HashSet<&Difference> = before.iter().collect();
+    let still: Vec<Difference> = now.into_iter().filter(|row| keys.contains(&row.key)).collect();
+    let settled =
+        |row: &Difference| before.contains(row) && row.target.is_none_or(|stored| stored.transaction <= fence);
     let moving = still.iter().filter(|row| !settled(row)).count() as u64;
     (still, moving)
 }

@@ -88,6 +88,23 @@ impl CopySession {
         Ok((Self { client }, name))
     }
 
+    /// The session itself.
+    pub fn client(&self) -> &Connection {
+        &self.client
+    }
+
+    /// Keeps a table as it is until the session ends: no TRUNCATE, no ALTER TABLE, nothing that moves its rows.
+    ///
+    /// # Errors
+    /// What Postgres answers.
+    pub async fn hold(&self, name: &TableName) -> Result<()> {
+        let sql = format!("LOCK TABLE {} IN ACCESS SHARE MODE", quote_table(name));
+        self.client
+            .batch_execute(&sql)
+            .await
+            .map_err(|error| server_error(&format!("could not keep {name} from being altered"), error))
+    }
+
     /// Whether a heap is still the one that the range was planned on.
     ///
     /// # Errors
@@ -177,7 +194,7 @@ fn copy_statement(selected: &[String], filter: Option<&str>, range: &HeapRange) 
 }
 
 /// The layout's columns as a SELECT names them; NULL for one that the source no longer has.
-fn select_list(layout: &Layout, schema: &TableSchema) -> Vec<String> {
+pub fn select_list(layout: &Layout, schema: &TableSchema) -> Vec<String> {
     let one = |column: &crate::batch::LayoutColumn| {
         let Some(source) = schema.column(&column.name) else { return "NULL::pg_catalog.text".to_owned() };
         let name = quote_ident(&source.name);

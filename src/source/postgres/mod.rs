@@ -5,7 +5,7 @@ mod refetch;
 mod slot;
 mod stream;
 
-pub use copy::{CopyReader, CopySession, HeapRange, plan_ranges};
+pub use copy::{CopyReader, CopySession, HeapRange, plan_ranges, select_list};
 pub use refetch::PostgresRefetch;
 pub use slot::{
     CreatedSlot, Patience, ReplicationServer, SlotState, Waiting, create_slot, end_slot_reader, identify,

@@ -3,6 +3,8 @@
 mod command;
 mod live;
 mod pipeline;
+mod repair;
+mod repair_topics;
 mod types;
 
 use crate::support::{Postgres, Stage, run};

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 impl Sides {
-    fn start_sync(&self) -> Running {
+    pub(super) fn start_sync(&self) -> Running {
         let mut running = self.stage.invocation(&["sync"]).spawn();
         running.wait_for("streaming from");
         running
