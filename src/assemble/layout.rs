@@ -2,7 +2,7 @@
 
 use crate::batch::{Layout, LayoutColumn, Ranges};
 use crate::change::Lsn;
-use crate::sink::clickhouse::TablePlan;
+use crate::sink::clickhouse::{SOURCE_DELETED_COLUMN, TablePlan};
 use std::sync::Arc;
 
 /// What batches of a planned table look like, into a table of this name.
@@ -24,6 +24,7 @@ pub(super) fn layout(plan: &TablePlan, target: &str, ranges: Ranges, first_commi
         key: plan.sorting_key.clone(),
         version_column: plan.version_column.clone(),
         deleted_column: (!plan.insert_only).then(|| plan.deleted_column.clone()),
+        source_deleted_column: plan.keeps_deleted.then(|| SOURCE_DELETED_COLUMN.to_owned()),
         ranges,
         first_commit,
     })

@@ -4,6 +4,7 @@ pub mod connector;
 mod copies;
 mod heartbeats;
 mod kafka;
+mod kept;
 mod layout;
 mod live;
 mod lock;

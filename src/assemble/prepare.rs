@@ -13,7 +13,7 @@ use crate::change::{Lsn, Position, Version};
 use crate::checkpoint::{PipelineRecord, State, StateStore, TablePhase, TableRecord, Transport};
 use crate::config::{ClickHouseSettings, PostgresSettings, Settings};
 use crate::error::{Error, Kind, Result};
-use crate::flow::Sink;
+use crate::flow::{Sink, Truncation};
 use crate::server::clickhouse::Server;
 use crate::sink::clickhouse::{ClickHouseSink, TablePlan, ddl};
 use crate::source::postgres::{
@@ -302,7 +302,8 @@ impl Preparation<'_> {
             self.expect(plan, 0);
             let job = self.job(plan, copying.ranges, numbered(all), version);
             // What an earlier table of this name left there, or a copy that was broken off, is gone.
-            sink.truncate(&job.layout, Version(version.0 - 1)).await?;
+            let layout = Arc::clone(&job.layout);
+            sink.truncate(&Truncation { layout, version: Version(version.0 - 1), at: super::kept::now() }).await?;
             jobs.push(job);
         }
         let about = (self.progress, self.stop);

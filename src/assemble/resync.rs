@@ -249,6 +249,7 @@ impl Run<'_> {
             let shadow = plan.shape().named(shadow_name(plan));
             self.execute(&format!("DROP TABLE IF EXISTS {} SYNC", ddl::qualified(&shadow.name, settings))).await?;
             self.execute(&ddl::create_table(&shadow, settings)).await?;
+            super::kept::carry(self.server, settings, (plan, &shadow), version, self.progress).await?;
             self.progress.expected_rows.fetch_add(plan.schema.estimated_rows, std::sync::atomic::Ordering::Relaxed);
             self.progress.table(&shadow.name, |table| table.expected_rows = plan.schema.estimated_rows);
             jobs.push(CopyJob {

@@ -3,6 +3,7 @@
 mod codec;
 mod column;
 mod column_type;
+mod deletions;
 mod leb128;
 mod table;
 mod transform;
@@ -10,6 +11,7 @@ mod transform;
 pub use codec::needs_text;
 pub use column::{ColumnBuffer, Fault};
 pub use column_type::{ColumnType, ValueType};
+pub use deletions::Deletions;
 pub(crate) use leb128::push_leb128;
 pub use table::{Layout, LayoutColumn, RowFault, RowMap, TableBatch};
 pub use transform::Transform;

@@ -21,6 +21,8 @@ pub struct Layout {
     pub version_column: String,
     /// Name of the column that marks a deleted row; where absent, rows are kept each for itself, by version and ordinal.
     pub deleted_column: Option<String>,
+    /// Name of the column with the time at which a row was deleted at the source; where present, such rows stay.
+    pub source_deleted_column: Option<String>,
     /// What dates and times the destination can hold.
     pub ranges: Ranges,
     /// Commits before this one are part of the table's copy: of rows that are kept each for itself they must not be stored again.
@@ -358,6 +360,7 @@ mod tests {
             key: vec![0],
             version_column: "_version".into(),
             deleted_column: Some("_deleted".into()),
+            source_deleted_column: None,
             ranges: Ranges::default(),
             first_commit: Lsn::ZERO,
         })
@@ -387,6 +390,20 @@ mod tests {
         let fault = batch.push_tombstone(&map, [Field::Null].into_iter(), Version::SNAPSHOT).unwrap_err();
         assert_eq!(fault.column, 0);
         assert!(batch.rows() == 0 && batch.columns().iter().all(|column| column.rows() == 0));
+    }
+
+    #[test]
+    fn keys_of_deleted_rows_are_rows_of_their_own() {
+        let layout = layout();
+        let mut deletions = crate::batch::Deletions::new(Arc::clone(&layout)).unwrap();
+        let map = RowMap::by_name(&layout, ["name", "id"].into_iter());
+        let version = Version::new(Lsn(2), Lsn(1));
+        assert!(deletions.push(&map, [Field::Null, Field::Null].into_iter(), (version, 5)).is_err());
+        deletions.push(&map, [Field::Null, Field::Text(b"7")].into_iter(), (version, 5)).unwrap();
+        let mut row = vec![7, 0, 0, 0];
+        row.extend_from_slice(&version.0.to_le_bytes());
+        row.extend_from_slice(&5i64.to_le_bytes());
+        assert_eq!(deletions.each().collect::<Vec<_>>(), [row.as_slice()]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What is stored in one go.
 
 use super::DeadLetter;
-use crate::batch::{Layout, RowMap, TableBatch};
+use crate::batch::{Deletions, Layout, RowMap, TableBatch};
 use crate::change::{Position, Version};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -13,6 +13,8 @@ pub struct Group<P = Position> {
     pub batches: Vec<TableBatch>,
     /// Updates that left values out, in their order; stored after the rows.
     pub gaps: Vec<Gap>,
+    /// Rows that are gone at the source and stay here; marked after the gaps are filled, since a row keeps its last values.
+    pub deletions: Vec<Deletions>,
     /// Tables that were emptied; carried out after all rows of the group.
     pub truncations: Vec<Truncation>,
     /// Records that could not be carried; stored after the rows, before the position.
@@ -24,13 +26,16 @@ pub struct Group<P = Position> {
 impl<P> Group<P> {
     /// Rows in it.
     pub fn rows(&self) -> usize {
-        self.batches.iter().map(TableBatch::rows).sum::<usize>() + self.gaps.len()
+        self.batches.iter().map(TableBatch::rows).sum::<usize>()
+            + self.gaps.len()
+            + self.deletions.iter().map(Deletions::rows).sum::<usize>()
     }
 
     /// Bytes that wait in it.
     pub fn bytes(&self) -> usize {
         self.batches.iter().map(TableBatch::bytes).sum::<usize>()
             + self.gaps.iter().map(|gap| gap.message.len()).sum::<usize>()
+            + self.deletions.iter().map(Deletions::bytes).sum::<usize>()
             + self.dead.iter().map(DeadLetter::bytes).sum::<usize>()
     }
 
@@ -39,6 +44,7 @@ impl<P> Group<P> {
         self.batches.iter().all(|batch| batch.rows() == 0)
             && self.gaps.is_empty()
             && self.truncations.is_empty()
+            && self.deletions.iter().all(|deletions| deletions.rows() == 0)
             && self.dead.is_empty()
     }
 }
@@ -69,4 +75,6 @@ pub struct Truncation {
     pub layout: Arc<Layout>,
     /// Rows older than this are gone.
     pub version: Version,
+    /// When that was committed, in microseconds since 1970.
+    pub at: i64,
 }

@@ -15,7 +15,7 @@ pub use proof::{Committed, Durable, acknowledge, commit, write};
 pub use record_tables::{AdoptedRecords, RecordFields, RecordTables, StoredRecords};
 pub use records::{Assigned, Chunk, GroupEvent, PartitionLag, Record, RecordEvent, RecordSource};
 
-use crate::batch::{Layout, RowMap, TableBatch};
+use crate::batch::{Deletions, Layout, RowMap, TableBatch};
 use crate::change::{Lsn, Position, Version};
 use crate::decode::pgoutput::Relation;
 use crate::error::Result;
@@ -33,6 +33,8 @@ pub enum Event {
         commit: Lsn,
         /// Its id, without the epoch.
         xid: u32,
+        /// When it was committed, in microseconds since 2000-01-01 UTC.
+        at: i64,
     },
     /// A row's change or a relation, as `pgoutput` wrote it.
     Data {
@@ -93,8 +95,11 @@ pub trait Sink: Send + Sync {
     /// Stores the rows of one table.
     fn insert(&self, batch: &TableBatch) -> impl Future<Output = Result<()>> + Send;
 
-    /// Marks every row of a table deleted that is older than a version.
-    fn truncate(&self, layout: &Layout, version: Version) -> impl Future<Output = Result<()>> + Send;
+    /// Marks every row of a table deleted that is older than a truncation.
+    fn truncate(&self, truncation: &Truncation) -> impl Future<Output = Result<()>> + Send;
+
+    /// Marks rows as deleted at the source, with the values that they have, where those are older.
+    fn mark_deleted(&self, deletions: &Deletions) -> impl Future<Output = Result<()>> + Send;
 
     /// The newest rows of these keys (RowBinary of the key's columns), with the values of some columns.
     fn newest(

@@ -1,6 +1,6 @@
 //! Takes changes in: each row goes straight from its message into the column buffers of its table's open batch.
 
-use crate::batch::{Fault, Layout, RowFault, RowMap, TableBatch};
+use crate::batch::{Deletions, Fault, Layout, RowFault, RowMap, TableBatch};
 use crate::change::{Field, Lsn, Position, SourceType, Version};
 use crate::decode::pgoutput::{self, Message, Old, Relation, Tuple};
 use crate::error::{Error, Kind, Result};
@@ -33,8 +33,12 @@ pub(super) struct Intake {
     /// The last version and ordinal of tables without a key, for their next batch.
     counted: HashMap<u32, (Version, u64)>,
     gaps: Vec<Gap>,
+    /// Rows that stay although they were deleted, table by table.
+    deletions: Vec<Deletions>,
     truncations: Vec<Truncation>,
     transaction: Option<(Lsn, u32)>,
+    /// When the transaction was committed, in microseconds since 1970.
+    committed_at: i64,
     position: Option<Position>,
     pub(super) since: Option<Instant>,
     rows: usize,
@@ -43,8 +47,10 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    pub(super) fn begin(&mut self, commit: Lsn, xid: u32) {
+    /// A transaction begins; `at` in microseconds since 1970.
+    pub(super) fn begin(&mut self, commit: Lsn, xid: u32, at: i64) {
         self.transaction = Some((commit, xid));
+        self.committed_at = at;
     }
 
     pub(super) fn commit(&mut self, position: Position) {
@@ -99,6 +105,7 @@ impl Intake {
         }
         self.open.remove(&id);
         self.gaps.retain(|gap| gap.layout.relation != id);
+        self.deletions.retain(|deletions| deletions.layout().relation != id);
         self.truncations.retain(|truncation| truncation.layout.relation != id);
     }
 
@@ -110,6 +117,7 @@ impl Intake {
         Group {
             batches,
             gaps: std::mem::take(&mut self.gaps),
+            deletions: std::mem::take(&mut self.deletions),
             truncations: std::mem::take(&mut self.truncations),
             dead: Vec::new(),
             position: self.position,
@@ -147,6 +155,9 @@ impl Intake {
         if layout.deleted_column.is_none() && version.transaction() < layout.first_commit {
             return Ok(Step::Done);
         }
+        if let (Some(_), Message::Delete { old, .. }) = (&layout.source_deleted_column, &parsed) {
+            return Ok(self.mark_deleted(&layout, &map, (*old, version)));
+        }
         let counted = self.counted.get(&relation).copied();
         let batch = open(&mut self.open, &layout, counted)?;
         let before = (batch.rows(), batch.bytes());
@@ -179,6 +190,15 @@ impl Intake {
         }
     }
 
+    /// A row that stays although it is gone at the source.
+    fn mark_deleted(&mut self, layout: &Arc<Layout>, map: &RowMap, (old, version): (Old<'_>, Version)) -> Step {
+        match mark(&mut self.deletions, layout, map, (old.tuple(), version, self.committed_at)) {
+            Ok(bytes) => self.count(1, bytes),
+            Err(fault) => return refused(layout, fault, version),
+        }
+        Step::Done
+    }
+
     fn count(&mut self, rows: usize, bytes: usize) {
         self.rows += rows;
         self.bytes += bytes;
@@ -198,7 +218,7 @@ impl Intake {
         let (version, _) = self.version(lsn)?;
         for id in relations {
             if let Some((_, Adopted::Stored { layout, .. })) = self.tables.get(id) {
-                self.truncations.push(Truncation { layout: Arc::clone(layout), version });
+                self.truncations.push(Truncation { layout: Arc::clone(layout), version, at: self.committed_at });
                 self.since.get_or_insert_with(Instant::now);
             }
         }
@@ -214,15 +234,35 @@ fn open<'a>(
     match batches.entry(layout.relation) {
         std::collections::hash_map::Entry::Occupied(batch) => Ok(batch.into_mut()),
         std::collections::hash_map::Entry::Vacant(place) => {
-            let batch = TableBatch::new(Arc::clone(layout)).ok_or_else(|| {
-                Error::new(
-                    Kind::Value,
-                    format!("could not store \"{}\": a column's type has no conversion", layout.target),
-                )
-            })?;
+            let batch = TableBatch::new(Arc::clone(layout)).ok_or_else(|| unstorable(layout))?;
             Ok(place.insert(batch.counting_from(counted)))
         }
     }
+}
+
+fn unstorable(layout: &Layout) -> Error {
+    Error::new(Kind::Value, format!("could not store \"{}\": a column's type has no conversion", layout.target))
+}
+
+/// Notes a row that stays although it was deleted; `at` in microseconds since 1970. Returns the bytes that it takes.
+pub(super) fn mark<'a>(
+    marked: &mut Vec<Deletions>,
+    layout: &Arc<Layout>,
+    map: &RowMap,
+    (old, version, at): (impl Iterator<Item = Field<'a>>, Version, i64),
+) -> Result<usize, RowFault> {
+    let place = marked.iter().position(|deletions| Arc::ptr_eq(deletions.layout(), layout));
+    let place = if let Some(place) = place {
+        place
+    } else {
+        let none = Deletions::new(Arc::clone(layout));
+        marked.push(none.ok_or(RowFault { column: 0, fault: Fault::Unchanged })?);
+        marked.len() - 1
+    };
+    let Some(deletions) = marked.get_mut(place) else { return Ok(0) };
+    let before = deletions.bytes();
+    deletions.push(map, old, (version, at))?;
+    Ok(deletions.bytes() - before)
 }
 
 enum StoreFault {

@@ -146,11 +146,11 @@ impl<T: Tables> Stream<T> {
     async fn handle(&mut self, event: Event, source: &impl Source) -> Result<()> {
         match event {
             Event::Data { lsn, message } => self.take(lsn, &message, source).await,
-            Event::Begin { commit, xid } => {
+            Event::Begin { commit, xid, at } => {
                 self.progress.saw(commit);
                 self.progress.caught_up.store(false, Ordering::Relaxed);
                 self.same_history(commit, xid)?;
-                self.intake.begin(commit, xid);
+                self.intake.begin(commit, xid, at + POSTGRES_EPOCH);
                 Ok(())
             }
             Event::Commit { position, at } => {

@@ -2,7 +2,7 @@
 
 use super::Progress;
 use super::gaps;
-use crate::batch::TableBatch;
+use crate::batch::{Layout, TableBatch};
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::flow::{self, CheckpointStore, Committed, DeadLetters, Group, Refetch, Sink};
@@ -96,7 +96,7 @@ where
         Ok(Stored { committed: flow::commit(&mut self.store, durable).await?, parked: Vec::new() })
     }
 
-    /// Rows, then what gaps are filled with, then truncations, then what could not be carried; only then the position.
+    /// Rows, then what gaps are filled with, then deletions and truncations, then what could not be carried; only then the position.
     async fn store_group(&mut self, group: &Group<C::Position>) -> Result<Stored<C::Position>> {
         let mut filled = gaps::Filled::default();
         let (sink, refetch, store) = (&self.sink, &mut self.refetch, &mut self.store);
@@ -106,8 +106,11 @@ where
                 filled = gaps::fill(&group.gaps, sink, refetch).await?;
                 try_join_all(filled.batches.iter().map(|batch| sink.insert(batch))).await?;
             }
+            for deletions in &group.deletions {
+                sink.mark_deleted(deletions).await?;
+            }
             for truncation in &group.truncations {
-                sink.truncate(&truncation.layout, truncation.version).await?;
+                sink.truncate(truncation).await?;
             }
             for open in &filled.open {
                 store.park(open.relation, &open.reason, open.since).await?;
@@ -123,12 +126,18 @@ where
         failpoint::die("sync.committed");
         let progress = &self.progress;
         group.batches.iter().chain(&filled.batches).for_each(|batch| count(progress, batch));
+        group.deletions.iter().for_each(|deletions| count_rows(progress, deletions.layout(), deletions.rows()));
         progress.groups.fetch_add(1, Ordering::Relaxed);
         progress.bytes.fetch_add(group.bytes() as u64, Ordering::Relaxed);
         progress.dead_letters.fetch_add(group.dead.len() as u64, Ordering::Relaxed);
         let parked = filled.open.into_iter().map(|open| (open.relation, open.reason)).collect();
         Ok(Stored { committed, parked })
     }
+}
+
+fn count_rows(progress: &Progress, layout: &Layout, rows: usize) {
+    progress.changed_rows.fetch_add(rows as u64, Ordering::Relaxed);
+    progress.table(&layout.target, |table| table.changed_rows += rows as u64);
 }
 
 fn count(progress: &Progress, batch: &TableBatch) {

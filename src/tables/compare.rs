@@ -7,7 +7,7 @@ use crate::change::Column;
 use crate::config::{ClickHouseSettings, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::server::clickhouse::{StoredColumn, StoredDatabase, StoredTable};
-use crate::sink::clickhouse::{ColumnPlan, ColumnShape, TablePlan, TableShape, ddl, supported};
+use crate::sink::clickhouse::{ColumnPlan, ColumnShape, SOURCE_DELETED_COLUMN, TablePlan, TableShape, ddl, supported};
 
 /// What an existing table lacks.
 #[derive(Debug, Default)]
@@ -45,14 +45,21 @@ pub(super) fn compare(
     let table = Table { shape, plan, stored, settings: &settings.clickhouse, ranges };
     same_engine(&table)?;
     same_sorting_key(&table)?;
+    let mut later = Vec::new();
     for column in &shape.added {
         match stored.column(&column.name) {
             Some(found) if found.column_type == column.column_type => {}
             Some(found) => return Err(other_type(&table, column, found)),
+            None if column.name == SOURCE_DELETED_COLUMN => later.push(Step {
+                action: Action::AddColumn(column.name.clone()),
+                target: shape.name.clone(),
+                statements: vec![ddl::add_column(&shape.name, column, &settings.clickhouse)],
+            }),
             None => return Err(refused(&table, format!("it has no column \"{}\"", column.name))),
         }
     }
-    let mut comparison = Comparison::default();
+    rows_stay(&table)?;
+    let mut comparison = Comparison { steps: later, ..Comparison::default() };
     for (index, column) in shape.columns.iter().enumerate() {
         match stored.column(&column.name) {
             Some(found) => compare_column(&table, index, column, found, &mut comparison)?,
@@ -112,6 +119,18 @@ fn same_engine(table: &Table<'_>) -> Result<()> {
         return Err(refused(table, format!("its engine goes by ({}), not ({wanted})", found.join(", "))));
     }
     Ok(())
+}
+
+/// Rows that stayed when they were deleted at the source would pass for live ones.
+fn rows_stay(table: &Table<'_>) -> Result<()> {
+    let is_of_source = table.shape.columns.iter().any(|column| column.name == SOURCE_DELETED_COLUMN);
+    let marked = table.stored.column(SOURCE_DELETED_COLUMN).is_some() && !is_of_source;
+    if !marked || table.shape.keeps_deleted() || table.stored.rows == Some(0) {
+        return Ok(());
+    }
+    let name = table.plan.map_or_else(|| table.shape.name.clone(), |plan| plan.schema.name.to_string());
+    Err(refused(table, "it has rows that were deleted at the source, which `deletes: apply` does not show".to_owned())
+        .hint(format!("set `deletes: keep` again, or copy the table without them: pipectl resync {name}")))
 }
 
 fn same_sorting_key(table: &Table<'_>) -> Result<()> {
@@ -315,6 +334,7 @@ pub(super) fn compare_view(
         return Err(Error::new(Kind::Destination, message).hint("rename or drop it, or set `current_view: false`"));
     }
     let same = view.columns.len() == shape.columns.len()
+        && view.query.contains(SOURCE_DELETED_COLUMN) == shape.keeps_deleted()
         && view
             .columns
             .iter()

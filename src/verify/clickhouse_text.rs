@@ -25,6 +25,8 @@ pub(super) struct ClickHouseText<'a> {
     pub(super) relation: String,
     /// Quoted name of the column that marks a deleted row, if the table has it.
     pub(super) deleted_column: Option<String>,
+    /// Quoted name of the column that marks a row which stays although it is gone at the source, if the table has it.
+    pub(super) source_deleted_column: Option<String>,
     /// Quoted name of the column with a row's version, if the table has it.
     pub(super) version_column: Option<String>,
 }
@@ -113,6 +115,7 @@ impl ClickHouseText<'_> {
         let columns: Vec<String> = columns.collect();
         let mut all: Vec<String> = conditions.to_vec();
         all.extend(self.deleted_column.as_ref().map(|deleted| format!("t.{deleted} = 0")));
+        all.extend(self.source_deleted_column.as_ref().map(|deleted| format!("t.{deleted} IS NULL")));
         let filter = if all.is_empty() { String::new() } else { format!(" WHERE {}", all.join(" AND ")) };
         format!("SELECT {} AS pipectl_key, {} FROM {}{filter}", self.key_hash(), columns.join(", "), self.relation)
     }

@@ -8,6 +8,7 @@ use super::stored_type::StoredType;
 use crate::config::ClickHouseSettings;
 use crate::error::Result;
 use crate::server::clickhouse::{Server, StoredTable, quote_ident};
+use crate::sink::clickhouse::{SOURCE_DELETED_COLUMN, TablePlan};
 use std::collections::HashMap;
 
 const CALENDAR: &str = include_str!("../../sql/clickhouse/verify_calendar.sql");
@@ -62,7 +63,7 @@ impl Stored<'_> {
         &self,
         compared: &'a ComparedTable,
         settings: &ClickHouseSettings,
-        target: &str,
+        plan: &TablePlan,
         shift: u32,
     ) -> ClickHouseText<'a> {
         let present = |name: &String| self.0.column(name).map(|_| quote_ident(name));
@@ -70,8 +71,9 @@ impl Stored<'_> {
         ClickHouseText {
             table: compared,
             shift,
-            relation: format!("{}.{} AS t{last}", quote_ident(&settings.database), quote_ident(target)),
+            relation: format!("{}.{} AS t{last}", quote_ident(&settings.database), quote_ident(&plan.target)),
             deleted_column: present(&settings.deleted_column),
+            source_deleted_column: plan.keeps_deleted.then(|| quote_ident(SOURCE_DELETED_COLUMN)),
             version_column: present(&settings.version_column),
         }
     }

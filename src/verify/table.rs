@@ -163,7 +163,7 @@ impl Comparison<'_> {
         let name = quote_table(&table.plan.schema.name);
         Texts {
             source: PostgresText { table: compared, shift, encoding, strict: self.options.strict },
-            target: stored.text(compared, &self.settings.clickhouse, &table.plan.target, shift),
+            target: stored.text(compared, &self.settings.clickhouse, &table.plan, shift),
             relation: if table.plan.schema.partitioned { name } else { format!("ONLY {name}") },
             sample: sample_bound(self.options.sample),
         }

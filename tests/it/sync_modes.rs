@@ -102,3 +102,86 @@ fn changes_of_salt(pipeline: &Pipeline) {
     let outcome = pipeline.stage.pipectl(&["create-tables", "--dry-run"]);
     assert!(outcome.status == Some(3) && outcome.stderr.contains("cannot be masked"), "{outcome}");
 }
+
+const KEPT: &str =
+    "tables:\n  - source: public.*\n    deletes: keep\n    current_view: true\nsync:\n  batch: {max_rows: 3}\n";
+
+#[test]
+fn rows_stay_that_are_deleted_at_the_source() {
+    let pipeline = Pipeline::new(
+        "rows_stay",
+        &format!(
+            "CREATE TABLE items (id int, kind text, v text, long text NOT NULL, PRIMARY KEY (kind, id));
+             INSERT INTO items SELECT i, 'k', 'v' || i, {} FROM generate_series(1, 20) i;
+             CREATE TABLE emptied (id int PRIMARY KEY, v text); INSERT INTO emptied SELECT i, 'e' || i FROM generate_series(1, 5) i;",
+            long("i")
+        ),
+        KEPT,
+    );
+    pipeline.equal();
+    let mark = pipeline.mark();
+    let before = pipeline
+        .stage
+        .postgres
+        .value("SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')");
+    pipeline.pg(
+        "DELETE FROM items WHERE id = 1; BEGIN; UPDATE items SET v = 'last' WHERE id = 2; DELETE FROM items WHERE id = 2; COMMIT;
+         BEGIN; DELETE FROM items WHERE id = 3; INSERT INTO items VALUES (3, 'k', 'again', 'short'); COMMIT;
+         UPDATE items SET id = 40 WHERE id = 4; DELETE FROM items WHERE id = 6; DELETE FROM items WHERE id = 7; INSERT INTO items VALUES (7, 'k', 'anew', 'short');
+         DELETE FROM items WHERE id BETWEEN 11 AND 19; DELETE FROM emptied WHERE id = 1; TRUNCATE emptied; INSERT INTO emptied VALUES (2, 'anew')",
+    );
+    pipeline.sync();
+    let kept = "SELECT id, v, length(long) > 9000 FROM {db}.items FINAL WHERE _source_deleted_at IS NOT NULL AND id < 11 ORDER BY id";
+    let rows = "1\tv1\t1\n2\tlast\t1\n6\tv6\t1";
+    let all = |pipeline: &Pipeline| {
+        pipeline.verify();
+        assert_eq!(pipeline.ch(kept), rows);
+        let counts = "SELECT count(), countIf(_source_deleted_at IS NULL), (SELECT count() FROM {db}.items_current), (SELECT groupArray((id, v)) FROM {db}.emptied_current) FROM {db}.items FINAL";
+        assert_eq!(pipeline.ch(counts), "20\t8\t8\t[(2,'anew')]");
+        let gone = "SELECT groupArray((id, v)) FROM (SELECT * FROM {db}.emptied FINAL WHERE _source_deleted_at IS NOT NULL ORDER BY id)";
+        assert_eq!(pipeline.ch(gone), "[(1,'e1'),(3,'e3'),(4,'e4'),(5,'e5')]");
+    };
+    all(&pipeline);
+    let times = "SELECT countIf(_source_deleted_at < '{before}' OR _source_deleted_at > now64(6) + 1) FROM {db}.items"
+        .replace("{before}", &before);
+    assert_eq!(pipeline.ch(&times), "0");
+    let stored = pipeline.ch("SELECT groupBitXor(cityHash64(*)) FROM {db}.items FINAL");
+    pipeline.replay(&mark);
+    all(&pipeline);
+    assert_eq!(
+        pipeline.ch("SELECT groupBitXor(cityHash64(*)) FROM {db}.items FINAL"),
+        stored,
+        "the same again changes nothing"
+    );
+    pipeline.ch("OPTIMIZE TABLE {db}.items FINAL");
+    pipeline.replay(&mark);
+    all(&pipeline);
+    kept_by_a_copy(&pipeline, &all);
+}
+
+/// A copy shows only what is there, so what is not is taken over.
+fn kept_by_a_copy(pipeline: &Pipeline, all: &dyn Fn(&Pipeline)) {
+    let times = "SELECT groupArray(_source_deleted_at) FROM (SELECT * FROM {db}.items FINAL WHERE id < 11 ORDER BY id)";
+    let before = pipeline.ch(times);
+    let outcome = pipeline.stage.pipectl(&["resync", "public.items"]);
+    assert_eq!(outcome.status, Some(0), "{outcome}");
+    pipeline.sync();
+    all(pipeline);
+    assert_eq!(pipeline.ch(times), before);
+    // Deleted while nobody followed, and then copied: it is gone since then at the latest.
+    pipeline.pg("DELETE FROM items WHERE id = 20");
+    let outcome = pipeline.stage.pipectl(&["resync", "public.items"]);
+    assert_eq!(outcome.status, Some(0), "{outcome}");
+    pipeline.equal();
+    assert_eq!(
+        pipeline.ch("SELECT count() FROM {db}.items FINAL WHERE id = 20 AND _source_deleted_at IS NOT NULL"),
+        "1"
+    );
+    pipeline.stage.config("tables:\n  - source: public.*\n    current_view: true\n");
+    let outcome = pipeline.try_sync();
+    assert!(outcome.status == Some(7) && outcome.stderr.contains("deletes: apply"), "{outcome}");
+    let outcome = pipeline.stage.pipectl(&["resync", "public.items", "public.emptied"]);
+    assert_eq!(outcome.status, Some(0), "{outcome}");
+    pipeline.equal();
+    assert_eq!(pipeline.ch("SELECT count() FROM {db}.items FINAL"), "7");
+}

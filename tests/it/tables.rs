@@ -454,7 +454,6 @@ fn mistakes_in_tables_are_configuration_errors() {
         ("  - source: public.orders\n    order_by: [at, id]\n", "REPLICA IDENTITY FULL"),
         ("  - source: public.orders\n    order_by: [at]\n", "leaves out \"id\""),
         ("  - source: public.orders\n    mode: log\n", "not available in this version"),
-        ("  - source: public.orders\n    deletes: keep\n", "not available in this version"),
     ] {
         stage.config(&format!("tables:\n{rest}"));
         let told = refused(&stage, 3);

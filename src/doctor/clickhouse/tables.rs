@@ -6,7 +6,7 @@ use crate::config::Settings;
 use crate::doctor::finding::{Finding, Place, Remedy, count, some_of};
 use crate::error::Kind;
 use crate::server::clickhouse::{StoredDatabase, StoredTable};
-use crate::sink::clickhouse::{TablePlan, TableShape};
+use crate::sink::clickhouse::{SOURCE_DELETED_COLUMN, TablePlan, TableShape};
 use crate::tables::{Action, Facts, Step, plan};
 
 /// The share of parts_to_throw_insert from which on there is something to do, …
@@ -93,7 +93,9 @@ fn is_versioned(shape: &TableShape, table: &StoredTable) -> bool {
     let has =
         |name: &str, column_type: &str| table.column(name).is_some_and(|column| column.column_type == column_type);
     let told = |name: &String| table.engine_arguments.contains(name);
-    shape.added.iter().all(|column| has(&column.name, &column.column_type)) && shape.engine_columns.iter().all(told)
+    // The time of a deletion is added to a table that is there already.
+    let mut own = shape.added.iter().filter(|column| column.name != SOURCE_DELETED_COLUMN);
+    own.all(|column| has(&column.name, &column.column_type)) && shape.engine_columns.iter().all(told)
 }
 
 #[cfg(test)]

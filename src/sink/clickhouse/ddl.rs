@@ -1,5 +1,6 @@
 //! The statements that make and alter tables. Pure: from a [`TableShape`] to SQL.
 
+use super::plan::SOURCE_DELETED_COLUMN;
 use super::shape::{ColumnShape, TableShape};
 use crate::config::ClickHouseSettings;
 use crate::server::clickhouse::{quote_ident, quote_text};
@@ -52,8 +53,13 @@ fn engine(shape: &TableShape, settings: &ClickHouseSettings) -> String {
 /// Makes the view that shows the table as it is at the source: its live rows, and the source's columns alone.
 pub fn create_current_view(shape: &TableShape, settings: &ClickHouseSettings) -> String {
     let columns: Vec<&str> = shape.columns.iter().map(|column| column.name.as_str()).collect();
+    let live = if shape.keeps_deleted() {
+        format!("\nWHERE {} IS NULL", quote_ident(SOURCE_DELETED_COLUMN))
+    } else {
+        String::new()
+    };
     format!(
-        "CREATE OR REPLACE VIEW {}{} AS\nSELECT {}\nFROM {} FINAL",
+        "CREATE OR REPLACE VIEW {}{} AS\nSELECT {}\nFROM {} FINAL{live}",
         qualified(&shape.current_view_name(), settings),
         on_cluster(settings),
         names(&columns),

@@ -5,10 +5,10 @@
 //! repetition of another one, since a row's version alone decides that.
 
 use super::encode::{encode, insert_statement};
-use crate::batch::{ColumnBuffer, Layout, TableBatch};
+use crate::batch::{ColumnBuffer, Deletions, Layout, TableBatch};
 use crate::change::Version;
 use crate::error::{Error, Kind, Result};
-use crate::flow::{Newest, Sink};
+use crate::flow::{Newest, Sink, Truncation};
 use crate::server::clickhouse::{Server, quote_ident, server_error};
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -22,6 +22,9 @@ const SETTINGS: [(&str, &str); 6] = [
     ("input_format_null_as_default", "0"),
     ("insert_null_as_default", "0"),
 ];
+/// The same of an `INSERT … SELECT`.
+const UNCHANGED: &str =
+    "SETTINGS async_insert = 0, throw_on_max_partitions_per_insert_block = 0, insert_deduplicate = 0";
 const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 const END_TIMEOUT: Duration = Duration::from_secs(600);
 /// Hexadecimal digits of keys that one query carries: a parameter may have 128 KiB (`http_max_field_value_size`), and one more key may follow.
@@ -68,7 +71,20 @@ impl Sink for ClickHouseSink {
         insert.end().await.map_err(failed)
     }
 
-    async fn truncate(&self, layout: &Layout, version: Version) -> Result<()> {
+    async fn mark_deleted(&self, deletions: &Deletions) -> Result<()> {
+        let (mut hex, mut left) = (String::new(), deletions.rows());
+        for row in deletions.each() {
+            push_hex(&mut hex, row)?;
+            left -= 1;
+            if hex.len() >= KEYS_A_QUERY || left == 0 {
+                self.mark_some(deletions.layout(), &hex).await?;
+                hex.clear();
+            }
+        }
+        Ok(())
+    }
+
+    async fn truncate(&self, Truncation { layout, version, at }: &Truncation) -> Result<()> {
         let Some(deleted) = &layout.deleted_column else {
             // Rows without a key are a log of inserts: what was inserted stays.
             return Ok(());
@@ -76,13 +92,21 @@ impl Sink for ClickHouseSink {
         let columns: Vec<String> = layout.columns.iter().map(|column| quote_ident(&column.name)).collect();
         let (columns, table) = (columns.join(", "), self.table(layout));
         let (version_column, deleted) = (quote_ident(&layout.version_column), quote_ident(deleted));
+        // Where rows stay, those that went before keep the time at which they did.
+        let (column, value, condition) = match layout.source_deleted_column.as_deref().map(quote_ident) {
+            Some(column) => {
+                let condition = format!(" AND {column} IS NULL");
+                (column, "fromUnixTimestamp64Micro({at:Int64}, 'UTC')", condition)
+            }
+            None => (deleted, "1", String::new()),
+        };
         let sql = format!(
-            "INSERT INTO {table} ({columns}, {version_column}, {deleted}) \
-             SELECT {columns}, {{version:UInt128}}, 1 FROM {table} FINAL WHERE {version_column} < {{version:UInt128}} \
-             SETTINGS async_insert = 0, throw_on_max_partitions_per_insert_block = 0, insert_deduplicate = 0"
+            "INSERT INTO {table} ({columns}, {version_column}, {column}) \
+             SELECT {columns}, {{version:UInt128}}, {value} FROM {table} FINAL \
+             WHERE {version_column} < {{version:UInt128}}{condition} {UNCHANGED}"
         );
         self.server
-            .execute(&sql, &[("version", &version.0.to_string())])
+            .execute(&sql, &[("version", &version.0.to_string()), ("at", &at.to_string())])
             .await
             .map_err(|error| error.during(format!("could not empty \"{}\"", layout.target)))
     }
@@ -91,10 +115,7 @@ impl Sink for ClickHouseSink {
         let mut found = HashMap::new();
         let mut hex = String::new();
         for (index, key) in keys.iter().enumerate() {
-            for byte in key {
-                write!(hex, "{byte:02x}")
-                    .map_err(|error| Error::new(Kind::Unexpected, "could not write").because(error))?;
-            }
+            push_hex(&mut hex, key)?;
             if hex.len() >= KEYS_A_QUERY || index + 1 == keys.len() {
                 self.newest_of(layout, columns, &hex, &mut found).await?;
                 hex.clear();
@@ -104,7 +125,46 @@ impl Sink for ClickHouseSink {
     }
 }
 
+fn push_hex(hex: &mut String, bytes: &[u8]) -> Result<()> {
+    bytes.iter().try_for_each(|byte| {
+        write!(hex, "{byte:02x}").map_err(|error| Error::new(Kind::Unexpected, "could not write").because(error))
+    })
+}
+
 impl ClickHouseSink {
+    /// Each row as ClickHouse has it, once more with the time of its deletion: under the deletion's version, so that the same again changes nothing and a
+    /// row that came later stays live.
+    async fn mark_some(&self, layout: &Layout, rows: &str) -> Result<()> {
+        let Some(marked) = layout.source_deleted_column.as_deref().map(quote_ident) else { return Ok(()) };
+        let keys: Vec<_> = layout.key.iter().filter_map(|index| layout.columns.get(*index)).collect();
+        let mut structure: Vec<String> =
+            keys.iter().enumerate().map(|(place, column)| format!("k{place} {}", column.column_type)).collect();
+        structure.extend(["version UInt128".to_owned(), "at Int64".to_owned()]);
+        let numbered = |render: &dyn Fn(usize, &str) -> String, between: &str| {
+            let parts: Vec<String> =
+                keys.iter().enumerate().map(|(place, column)| render(place, &quote_ident(&column.name))).collect();
+            parts.join(between)
+        };
+        let gone = "format(RowBinary, {structure:String}, unhex({rows:String}))";
+        let columns: Vec<String> = layout.columns.iter().map(|column| quote_ident(&column.name)).collect();
+        let (table, version) = (self.table(layout), quote_ident(&layout.version_column));
+        let sql = format!(
+            "INSERT INTO {table} ({all}, {version}, {marked}) \
+             SELECT {values}, gone.version, fromUnixTimestamp64Micro(gone.at, 'UTC') \
+             FROM (SELECT {all}, {version} FROM {table} FINAL WHERE ({key}) IN (SELECT {numbers} FROM {gone})) AS stored \
+             INNER JOIN {gone} AS gone ON {joined} WHERE stored.{version} < gone.version {UNCHANGED}",
+            all = columns.join(", "),
+            values = columns.iter().map(|name| format!("stored.{name}")).collect::<Vec<_>>().join(", "),
+            key = numbered(&|_, name| name.to_owned(), ", "),
+            numbers = numbered(&|place, _| format!("k{place}"), ", "),
+            joined = numbered(&|place, name| format!("stored.{name} = gone.k{place}"), " AND "),
+        );
+        self.server
+            .execute(&sql, &[("structure", &structure.join(", ")), ("rows", rows)])
+            .await
+            .map_err(|error| error.during(format!("could not mark rows of \"{}\" as deleted", layout.target)))
+    }
+
     async fn newest_of(
         &self,
         layout: &Layout,

@@ -9,6 +9,9 @@ use crate::error::{Error, Kind, Result};
 /// The column that tells apart the rows of a table without a key that share a version.
 pub const ORDINAL_COLUMN: &str = "_ordinal";
 
+/// The column that tells when a row was deleted at the source, which stays; NULL of a row that is still there.
+pub const SOURCE_DELETED_COLUMN: &str = "_source_deleted_at";
+
 /// A table at the destination, and where its columns come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TablePlan {
@@ -24,6 +27,8 @@ pub struct TablePlan {
     pub sorting_key: Vec<usize>,
     /// Whether the table has no key and only its inserts are kept, each as a row of its own.
     pub insert_only: bool,
+    /// Whether rows stay that are deleted at the source, with the time of that.
+    pub keeps_deleted: bool,
     /// Name of the `UInt128` column that holds a row's version.
     pub version_column: String,
     /// Name of the `UInt8` column that marks a deleted row; a table of `insert_only` has none.
@@ -112,8 +117,9 @@ pub fn plan_table(schema: &TableSchema, rule: &TableRule, settings: &ClickHouseS
         return Err(Error::new(Kind::Config, reason));
     }
     let insert_only = schema.key.is_empty();
+    let keeps_deleted = rule.deletes == Deletes::Keep && !insert_only;
     let stored = stored_columns(schema, rule)?;
-    free_names(schema, &stored, settings, insert_only)?;
+    free_names(schema, &stored, settings, (insert_only, keeps_deleted))?;
     let sorting = sorting_columns(schema, rule, &stored)?;
     let mut found = Vec::new();
     let mut columns = Vec::with_capacity(stored.len());
@@ -135,6 +141,7 @@ pub fn plan_table(schema: &TableSchema, rule: &TableRule, settings: &ClickHouseS
         key: schema.key_columns().filter_map(|column| index_of(&column.name)).collect(),
         sorting_key: sorting.iter().filter_map(|name| index_of(name)).collect(),
         insert_only,
+        keeps_deleted,
         columns,
         version_column: settings.version_column.clone(),
         deleted_column: settings.deleted_column.clone(),
@@ -209,9 +216,6 @@ fn available(schema: &TableSchema, rule: &TableRule) -> Result<()> {
     if rule.mode == TableMode::Log {
         return missing("`mode: log`");
     }
-    if rule.deletes == Deletes::Keep {
-        return missing("`deletes: keep`");
-    }
     Ok(())
 }
 
@@ -256,7 +260,7 @@ fn free_names(
     schema: &TableSchema,
     stored: &[(usize, &Column)],
     settings: &ClickHouseSettings,
-    insert_only: bool,
+    (insert_only, keeps_deleted): (bool, bool),
 ) -> Result<()> {
     let taken = |name: &str| stored.iter().any(|(_, column)| column.name == name);
     let clash =
@@ -265,6 +269,9 @@ fn free_names(
         return Err(
             clash(&settings.version_column).hint("give pipectl's column another name: `clickhouse.version_column`")
         );
+    }
+    if keeps_deleted && taken(SOURCE_DELETED_COLUMN) {
+        return Err(clash(SOURCE_DELETED_COLUMN).hint("leave the column out (`exclude: true`), or `deletes: keep`"));
     }
     if insert_only && taken(ORDINAL_COLUMN) {
         return Err(clash(ORDINAL_COLUMN).hint("leave the column out (`exclude: true`), or give the table a key"));

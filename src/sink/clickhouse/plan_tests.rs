@@ -135,8 +135,15 @@ fn columns_can_be_left_out_but_not_the_key() {
 fn what_this_version_cannot_do_is_refused() {
     let log = TableRule { mode: TableMode::Log, ..TableRule::new("public.orders") };
     assert!(refusal(&orders(), &log).contains("`mode: log` is not available in this version"));
-    let keep = TableRule { deletes: Deletes::Keep, ..TableRule::new("public.orders") };
-    assert!(refusal(&orders(), &keep).contains("`deletes: keep`"));
+}
+
+#[test]
+fn a_column_tells_when_a_row_that_stays_was_deleted() {
+    let keep = TableRule { deletes: Deletes::Keep, current_view: true, ..TableRule::new("public.orders") };
+    let shape = plan_table(&orders(), &keep, &settings()).unwrap().shape();
+    let added: Vec<&str> = shape.added.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(added, ["_version", "_deleted", "_source_deleted_at"]);
+    assert!(ddl::create_current_view(&shape, &settings()).ends_with("WHERE `_source_deleted_at` IS NULL"));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! A table in ClickHouse's own words: what its DDL says, and what an existing table is compared with.
 
-use super::plan::{ORDINAL_COLUMN, TablePlan, target_name};
+use super::plan::{ORDINAL_COLUMN, SOURCE_DELETED_COLUMN, TablePlan, target_name};
 use crate::change::TableName;
-use crate::config::{ClickHouseSettings, TableRule};
+use crate::config::{ClickHouseSettings, Deletes, TableRule};
 use crate::error::{Error, Kind, Result};
 
 /// A table as it is to be.
@@ -12,7 +12,7 @@ pub struct TableShape {
     pub name: String,
     /// The source's columns.
     pub columns: Vec<ColumnShape>,
-    /// The columns that pipectl adds: version, and mark of deleted rows or ordinal.
+    /// The columns that pipectl adds: version, mark of deleted rows or ordinal, and the time at which a row was deleted at the source where such rows stay.
     pub added: Vec<ColumnShape>,
     /// Columns that the engine is told of: the version, and the mark of deleted rows where there is one.
     pub engine_columns: Vec<String>,
@@ -49,6 +49,11 @@ impl TableShape {
         self
     }
 
+    /// Whether rows stay that are deleted at the source.
+    pub fn keeps_deleted(&self) -> bool {
+        self.added.iter().any(|column| column.name == SOURCE_DELETED_COLUMN)
+    }
+
     /// Name of the view of its live rows.
     pub fn current_view_name(&self) -> String {
         format!("{}_current", self.name)
@@ -76,13 +81,17 @@ impl TablePlan {
         TableShape {
             name: self.target.clone(),
             columns,
-            added: vec![version, second],
+            added: [version, second].into_iter().chain(self.keeps_deleted.then(source_deleted)).collect(),
             engine_columns,
             sorting_key,
             partition_by: self.partition_by.clone(),
             current_view: self.current_view,
         }
     }
+}
+
+fn source_deleted() -> ColumnShape {
+    ColumnShape::new(SOURCE_DELETED_COLUMN, "Nullable(DateTime64(6, 'UTC'))")
 }
 
 /// The table that a rule writes out; nothing is asked of Postgres. `None` where it writes none out.
@@ -112,7 +121,11 @@ pub fn written_out(rule: &TableRule, settings: &ClickHouseSettings) -> Result<Op
     Ok(Some(TableShape {
         name: target_name(&source, rule),
         columns: written.iter().map(|column| ColumnShape::new(&column.name, column.column_type.trim())).collect(),
-        added: added.iter().map(|(name, column_type)| ColumnShape::new(*name, *column_type)).collect(),
+        added: added
+            .iter()
+            .map(|(name, column_type)| ColumnShape::new(*name, *column_type))
+            .chain((rule.deletes == Deletes::Keep).then(source_deleted))
+            .collect(),
         engine_columns: added.iter().map(|(name, _)| (*name).clone()).collect(),
         sorting_key,
         partition_by: rule.partition_by.clone(),

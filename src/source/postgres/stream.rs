@@ -132,9 +132,9 @@ impl Source for PostgresStream {
                 ReplicationEvent::XLogData { wal_start, data, .. } => {
                     Event::Data { lsn: Lsn(wal_start.as_u64()), message: data }
                 }
-                ReplicationEvent::Begin { final_lsn, xid, .. } => {
+                ReplicationEvent::Begin { final_lsn, xid, commit_time_micros } => {
                     self.xid = xid;
-                    Event::Begin { commit: Lsn(final_lsn.as_u64()), xid }
+                    Event::Begin { commit: Lsn(final_lsn.as_u64()), xid, at: commit_time_micros }
                 }
                 ReplicationEvent::Commit { lsn, end_lsn, commit_time_micros } => Event::Commit {
                     position: Position { commit: Lsn(lsn.as_u64()), end: Lsn(end_lsn.as_u64()), xid: self.xid },

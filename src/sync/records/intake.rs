@@ -5,7 +5,7 @@ use super::partition::Partition;
 use super::store::{Change, Readers, Taken, adopt};
 use super::table::{Standing, Table, TableSet};
 use super::{Refused, Step};
-use crate::batch::TableBatch;
+use crate::batch::{Deletions, TableBatch};
 use crate::change::{Lsn, Offsets, TableName, Version};
 use crate::decode::debezium::{Envelope, Op, Parsed, record_known};
 use crate::flow::{
@@ -23,6 +23,7 @@ pub(super) struct RecordIntake {
     partitions: Vec<Option<Box<Partition>>>,
     closed: Vec<TableBatch>,
     gaps: Vec<Gap>,
+    deletions: Vec<Deletions>,
     truncations: Vec<Truncation>,
     dead: Vec<DeadLetter>,
     readers: Readers,
@@ -109,6 +110,7 @@ impl RecordIntake {
         Group {
             batches,
             gaps: std::mem::take(&mut self.gaps),
+            deletions: std::mem::take(&mut self.deletions),
             truncations: std::mem::take(&mut self.truncations),
             dead: std::mem::take(&mut self.dead),
             position: (!offsets.0.is_empty()).then_some(offsets),
@@ -163,6 +165,7 @@ impl RecordIntake {
         }
         self.closed.retain(|batch| batch.layout().relation != relation);
         self.gaps.retain(|gap| gap.layout.relation != relation);
+        self.deletions.retain(|deletions| deletions.layout().relation != relation);
         self.truncations.retain(|truncation| truncation.layout.relation != relation);
     }
 
@@ -294,7 +297,7 @@ impl RecordIntake {
                 let version = version(&envelope, partition, self.switched_at, place)?;
                 let number = u64::from(partition.number.unsigned_abs());
                 let change = Change { index, envelope: &envelope, avro, place, version, again, number };
-                let taken = change.store(table, partition, &mut self.readers)?;
+                let taken = change.store(table, partition, (&mut self.readers, &mut self.deletions))?;
                 let rows = table.batch.as_ref().map_or(0, TableBatch::rows);
                 self.took(taken, rows);
             }

@@ -1,12 +1,12 @@
 //! One change on its way from its envelope into its table's batch.
 
-use super::super::intake::{filled, key_changed};
+use super::super::intake::{filled, key_changed, mark};
 use super::avro::Known;
 use super::partition::Partition;
 use super::table::{Shape, Table};
 use super::update;
 use super::{Refused, Step};
-use crate::batch::{Fault, Layout, RowFault, RowMap, TableBatch};
+use crate::batch::{Deletions, Fault, Layout, RowFault, RowMap, TableBatch};
 use crate::change::{Lsn, SourceType, Version};
 use crate::decode::debezium::{
     ConnectSchema, Envelope, Object, Op, RecordShape, Row, RowProblem, RowReader, SchemaText,
@@ -119,7 +119,7 @@ impl Change<'_, '_> {
         &self,
         table: &mut Table,
         partition: &mut Partition,
-        readers: &mut Readers,
+        (readers, deletions): (&mut Readers, &mut Vec<Deletions>),
     ) -> Result<Taken, Refused> {
         let Some(layout) = table.layout.clone() else { return Ok(Taken::default()) };
         if self.version < table.truncated {
@@ -129,7 +129,7 @@ impl Change<'_, '_> {
             if !partition.alone && self.version > table.truncated {
                 return Err(Step::Truncate { table: self.index, version: self.version }.into());
             }
-            let truncation = Truncation { layout, version: self.version };
+            let truncation = Truncation { layout, version: self.version, at: self.committed_at() };
             return Ok(Taken { truncation: Some(truncation), ..Taken::default() });
         }
         let row = if self.envelope.op == Op::Delete { self.envelope.before } else { self.envelope.after };
@@ -138,18 +138,24 @@ impl Change<'_, '_> {
         if !self.is_kept(&layout) {
             return Ok(Taken::default());
         }
+        let waiting = |deletions: &[Deletions]| {
+            deletions.iter().fold((0, 0), |sum, some| (sum.0 + some.rows(), sum.1 + some.bytes()))
+        };
+        let marked = waiting(deletions);
         let before = table.open().map(|batch| (batch.rows(), batch.bytes()));
         let before = before.map_err(|error| Refused::Dead(error.with_causes()))?;
-        let mut outcome = self.append(table, shape, row, readers);
+        let mut outcome = self.append(table, shape, row, (readers, deletions));
         if matches!(&outcome, Err(StoreFault::Problem(RowProblem::UnknownField(_) | RowProblem::Missing(_))))
             && self.envelope.schema == SchemaText::Absent
             && self.avro.is_none()
         {
             shape = self.fitting(table, row, readers)?;
-            outcome = self.append(table, shape, row, readers);
+            outcome = self.append(table, shape, row, (readers, deletions));
         }
         let after = table.batch.as_ref().map_or(before, |batch| (batch.rows(), batch.bytes()));
-        let taken = Taken { rows: after.0 - before.0, bytes: after.1 - before.1, ..Taken::default() };
+        let now = waiting(deletions);
+        let (rows, bytes) = (after.0 - before.0 + now.0 - marked.0, after.1 - before.1 + now.1 - marked.1);
+        let taken = Taken { rows, bytes, ..Taken::default() };
         let map = table.shapes.get(shape).map(|shape| Arc::clone(&shape.map)).unwrap_or_default();
         match outcome {
             Ok(()) => Ok(taken),
@@ -230,12 +236,17 @@ impl Change<'_, '_> {
         table: &mut Table,
         shape: usize,
         row: Object<'_>,
-        readers: &mut Readers,
+        (readers, deletions): (&mut Readers, &mut Vec<Deletions>),
     ) -> Result<(), StoreFault> {
         let (Some(shape), Some(batch)) = (table.shapes.get(shape), table.batch.as_mut()) else { return Ok(()) };
         let Readers { new, old } = readers;
         let new = new.read(row, &shape.shape)?;
         match self.envelope.op {
+            Op::Delete if self.stays(batch.layout()) => {
+                let layout = Arc::clone(batch.layout());
+                mark(deletions, &layout, &shape.map, (new.fields(), self.version, self.committed_at()))?;
+                Ok(())
+            }
             Op::Delete => Ok(batch.push_tombstone(&shape.map, new.fields(), self.tombstone_version(batch.layout()))?),
             Op::Update => match self.envelope.before {
                 Some(before) => self.update(batch, &shape.map, new, Some(old.read(before, &shape.shape)?)),
@@ -295,6 +306,22 @@ impl Change<'_, '_> {
         Ok(())
     }
 
+    /// Whether the row stays although it is gone at the source: where a key was changed, it only has another one now.
+    fn stays(&self, layout: &Layout) -> bool {
+        layout.source_deleted_column.is_some() && !self.moved()
+    }
+
+    /// Whether a delete is the first half of a changed key.
+    fn moved(&self) -> bool {
+        let (chunk, record) = self.place;
+        chunk.headers(record).any(|(name, _)| name == NEW_KEY)
+    }
+
+    /// When the change was committed, in microseconds since 1970.
+    fn committed_at(&self) -> i64 {
+        self.envelope.source.ts_us.unwrap_or_default()
+    }
+
     /// -0.0 and 0.0 are one key for ClickHouse: where a key changed from the one to the other, the tombstone would tie with the new row, and
     /// takes the place right before it.
     fn tombstone_version(&self, layout: &Layout) -> Version {
@@ -302,9 +329,7 @@ impl Change<'_, '_> {
             let source = layout.columns.get(*index).map(|column| &column.source);
             matches!(source, Some(SourceType::Float4 | SourceType::Float8))
         };
-        let (chunk, record) = self.place;
-        let moved = || chunk.headers(record).any(|(name, _)| name == NEW_KEY);
-        if layout.key.iter().any(is_float) && moved() {
+        if layout.key.iter().any(is_float) && self.moved() {
             return Version::new(self.version.transaction(), Lsn((self.version.0 as u64).saturating_sub(1)));
         }
         self.version
