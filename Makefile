@@ -30,6 +30,9 @@ it: ## the integration tests only: make it FILTER=verify
 matrix: ## the tests of the direct way on Postgres 14, 16, 17 and 18
 	dev/matrix
 
+fuzz: ## bytes that nobody sent, for all that decodes, for FUZZ_SECONDS (300)
+	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),300) cargo test --locked --all-features --test fuzz -- --nocapture
+
 compose-check: ## docker-compose.yml and the Dockerfiles, without a Docker engine
 	dev/compose-check
 
