@@ -17,15 +17,18 @@ async function login(page, password) {
 // An entry of the tree, by its whole label or, where a count stands behind it, by what comes before.
 const entry = (page, label) => page.locator('.file-entry').filter({ hasText: new RegExp(`^\\s*${label}(\\s*\\(\\d+\\))?\\s*$`) }).first();
 
-// A tree that is slow to load may have been opened before its entries were there, and then shows none until it is opened again.
-async function open(page, label, next) {
-    await entry(page, label).waitFor();
-    const deadline = Date.now() + 120000;
-    while (!(await entry(page, next).isVisible())) {
+// Opens entry after entry. A double click is also what closes one: on a slow machine it may come after all to what opened late, and then what
+// lies above is opened once more. So each step looks from the top what there is, and leaves what it clicked the time to open.
+async function open(page, path) {
+    const deadline = Date.now() + 300000;
+    for (;;) {
+        let place = 0;
+        while (place < path.length && (await entry(page, path[place]).isVisible())) place += 1;
+        if (place === path.length) return;
         if (await page.locator('[role=dialog]').filter({ hasText: /password/i }).count()) throw new Error('pgAdmin asks for a password');
-        if (Date.now() > deadline) throw new Error(`"${label}" shows no "${next}"`);
-        await entry(page, label).dblclick();
-        await entry(page, next).waitFor({ timeout: 10000 }).catch(() => {});
+        if (Date.now() > deadline) throw new Error(`"${path[Math.max(place - 1, 0)]}" shows no "${path[place]}"`);
+        if (place > 0) await entry(page, path[place - 1]).dblclick({ timeout: 30000 }).catch(() => {});
+        await entry(page, path[place]).waitFor({ timeout: 45000 }).catch(() => {});
     }
 }
 
@@ -34,13 +37,12 @@ withPage({ viewport: { width: 1300, height: 1600 }, failed: required('FAILED') }
     await page.getByText(/incorrect|invalid|not valid/i).first().waitFor();
     problems.length = 0;
     await login(page, PASSWORD);
-    await entry(page, 'pipectl').waitFor();
-    const path = ['pipectl', 'Postgres of the shop', 'Databases', 'shop', 'Schemas', 'public', 'Tables', ...TABLES.slice(0, 1)];
-    for (let place = 0; place + 1 < path.length; place += 1) await open(page, path[place], path[place + 1]);
+    const path = ['pipectl', 'Postgres of the shop', 'Databases', 'shop', 'Schemas', 'public', 'Tables'];
+    await open(page, [...path, TABLES[0]]);
     const labels = (await page.locator('.file-entry').allInnerTexts()).map((label) => label.trim());
     same('the tables of the shop', labels.slice(labels.findIndex((label) => label.startsWith('Tables')) + 1).slice(0, TABLES.length), TABLES);
     // What a table has comes from Postgres when it is opened.
-    await open(page, 'orders', 'Columns');
+    await open(page, [...path, 'orders', 'Columns']);
     // The logo of a stranger's service is not asked for, and nothing else may fail.
     if (problems.length) throw new Error('requests of the page failed');
     await page.screenshot({ path: required('PICTURE') });
