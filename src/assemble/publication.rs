@@ -9,6 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::server::postgres::{quote_ident, quote_table, server_error};
 use crate::sink::clickhouse::TablePlan;
 use crate::sync::Progress;
+use std::collections::BTreeMap;
 use tokio_postgres::Client;
 
 const STATE: &str = include_str!("../../sql/postgres/publication_state.sql");
@@ -23,6 +24,14 @@ struct Existing {
     sends: bool,
     relations: Vec<u32>,
     tables: Vec<String>,
+}
+
+impl Existing {
+    /// Whether it sends the table, whole or in part.
+    fn has(&self, plan: &TablePlan) -> bool {
+        let schema = &plan.schema;
+        self.all_tables || self.relations.contains(&schema.relid) || self.tables.contains(&schema.name.to_string())
+    }
 }
 
 /// Who made a publication, by what is noted in it.
@@ -143,14 +152,8 @@ async fn ensure_one(client: &Client, settings: &Settings, wanted: &Wanted<'_>, t
             quote_ident(&wanted.name)
         )));
     }
-    refuse_parts(client, settings, wanted).await?;
-    let missing: Vec<&TablePlan> = wanted
-        .tables
-        .iter()
-        .copied()
-        .filter(|plan| !existing.relations.contains(&plan.schema.relid))
-        .filter(|plan| !existing.all_tables && !existing.tables.contains(&plan.schema.name.to_string()))
-        .collect();
+    refuse_parts(client, settings, wanted, &existing).await?;
+    let missing: Vec<&TablePlan> = wanted.tables.iter().copied().filter(|plan| !existing.has(plan)).collect();
     if missing.is_empty() {
         return Ok(false);
     }
@@ -178,33 +181,74 @@ async fn refuse_unknown_filters(client: &Client, settings: &Settings, plans: &[T
     Err(Error::new(Kind::Config, message).hint("take `where` out of the configuration, or upgrade Postgres"))
 }
 
-/// Refuses a publication that leaves out what is to be stored: changes would be missing, or a value be NULL, and nobody would be told.
-async fn refuse_parts(client: &Client, settings: &Settings, wanted: &Wanted<'_>) -> Result<()> {
+/// Refuses a publication that leaves out what is to be stored, or sends what is not: changes would be missing, a value be NULL, or rows be stored that
+/// no copy has, and nobody would be told.
+async fn refuse_parts(client: &Client, settings: &Settings, wanted: &Wanted<'_>, existing: &Existing) -> Result<()> {
     let rows = client.query(PARTS, &[&wanted.name]).await;
-    for row in rows.map_err(|error| server_error("could not read the publication's tables", error))? {
-        let relation: u32 = row.get("relation");
-        let Some(plan) = wanted.tables.iter().find(|plan| plan.schema.relid == relation) else { continue };
-        let refused = |what: String, hint: String| {
-            let message = format!("publication \"{}\" does not send {what} of {}", wanted.name, plan.schema.name);
-            Err(Error::new(Kind::Source, message).hint(hint))
-        };
-        if row.get("filtered") && filter_of(settings, plan).is_none() {
-            let hint = "say its row filter in the configuration too, as `where`; or take the table out of the publication and add it again without one";
-            return refused("all rows".to_owned(), hint.to_owned());
-        }
-        let sent: Vec<i16> = row.get("columns");
-        let stored = plan.columns.iter().filter_map(|column| plan.schema.columns.get(column.source));
-        let lacking: Vec<&str> =
-            stored.filter(|column| !sent.contains(&column.number)).map(|column| column.name.as_str()).collect();
-        if !sent.is_empty() && !lacking.is_empty() {
-            let hint = format!(
-                "take the table out of the publication and add it again without a list of columns; or leave them out: `columns: {{{}: {{exclude: true}}}}`",
-                lacking.join(": {exclude: true}, ")
-            );
-            return refused(format!("the columns {}", lacking.join(", ")), hint);
+    let rows = rows.map_err(|error| server_error("could not read the publication's tables", error))?;
+    let parts: BTreeMap<u32, Part> = rows
+        .iter()
+        .map(|row| (row.get("relation"), Part { filtered: row.get("filtered"), columns: row.get("columns") }))
+        .collect();
+    for plan in wanted.tables.iter().filter(|plan| existing.has(plan)) {
+        let whole = Part::default();
+        let part = parts.get(&plan.schema.relid).unwrap_or(&whole);
+        if let Some((what, hint)) = part.misfit(plan, filter_of(settings, plan), &wanted.name) {
+            let message = format!("publication \"{}\" {what} of {}", wanted.name, plan.schema.name);
+            return Err(Error::new(Kind::Source, message).hint(hint));
         }
     }
     Ok(())
+}
+
+/// What a publication sends of a table.
+#[derive(Default)]
+struct Part {
+    filtered: bool,
+    /// `pg_attribute.attnum` of the columns; empty where it sends all.
+    columns: Vec<i16>,
+}
+
+impl Part {
+    /// How that is not what is to be stored, and what helps.
+    fn misfit(&self, plan: &TablePlan, filter: Option<&str>, publication: &str) -> Option<(String, String)> {
+        let (table, publication) = (quote_table(&plan.schema.name), quote_ident(publication));
+        let again = |how: &str| {
+            format!(
+                "ALTER PUBLICATION {publication} DROP TABLE {table}; ALTER PUBLICATION {publication} ADD TABLE {table}{how}"
+            )
+        };
+        match filter {
+            Some(filter) if !self.filtered => {
+                let hint = format!(
+                    "run in Postgres: {}; then `pipectl resync {}`; or take `where` out of the configuration",
+                    again(&format!(" WHERE ({filter})")),
+                    plan.schema.name
+                );
+                return Some(("sends all rows, not only those that the configuration says,".to_owned(), hint));
+            }
+            None if self.filtered => {
+                let hint = format!(
+                    "say its row filter in the configuration too, as `where`; or run in Postgres: {}",
+                    again("")
+                );
+                return Some(("does not send all rows".to_owned(), hint));
+            }
+            _ => {}
+        }
+        let stored = plan.columns.iter().filter_map(|column| plan.schema.columns.get(column.source));
+        let lacking: Vec<&str> =
+            stored.filter(|column| !self.columns.contains(&column.number)).map(|column| column.name.as_str()).collect();
+        if self.columns.is_empty() || lacking.is_empty() {
+            return None;
+        }
+        let hint = format!(
+            "run in Postgres: {}; or leave the columns out: `columns: {{{}: {{exclude: true}}}}`",
+            again(""),
+            lacking.join(": {exclude: true}, ")
+        );
+        Some((format!("does not send the columns {}", lacking.join(", ")), hint))
+    }
 }
 
 fn filter_of<'a>(settings: &'a Settings, plan: &TablePlan) -> Option<&'a str> {

@@ -53,6 +53,20 @@ fn a_row_filter_is_followed_since_15_and_refused_before() {
         return;
     }
     pipeline.equal();
+    // A filter that came into the configuration alone.
+    let before = pipeline.stage.directory.read("clickhouse_config.yml");
+    pipeline
+        .stage
+        .directory
+        .write("clickhouse_config.yml", &format!("{before}  - source: public.other\n    where: id > 0\n"));
+    let outcome = pipeline.try_sync();
+    assert_eq!(outcome.status, Some(5), "{outcome}");
+    assert!(
+        outcome.stderr.contains("sends all rows, not only those that the configuration says, of public.other"),
+        "{outcome}"
+    );
+    assert!(outcome.stderr.contains("ADD TABLE \"public\".\"other\" WHERE (id > 0)"), "{outcome}");
+    pipeline.stage.directory.write("clickhouse_config.yml", &before);
     // Into the filter, out of it, and the same outside.
     pipeline.pg(
         "UPDATE t SET region = 'EU' WHERE id = 1; UPDATE t SET region = 'US' WHERE id = 2; UPDATE t SET v = 0 WHERE id IN (3, 4);
@@ -86,12 +100,12 @@ fn a_column_list_of_a_publication_is_noticed_since_15() {
         checked.expect(&[("postgres.publication_narrowed", "fail")]);
         let outcome = stage.pipectl(&["sync", "--until-caught-up"]);
         assert_eq!(outcome.status, Some(5), "{outcome}");
-        let message = format!("publication \"narrow\" does not send {what} of public.t");
+        let message = format!("publication \"narrow\" {what} of public.t");
         assert!(outcome.stderr.contains(&message) && outcome.stderr.contains("hint: "), "{outcome}");
     };
-    refused("the columns w");
+    refused("does not send the columns w");
     stage.postgres.execute("ALTER PUBLICATION narrow SET TABLE t WHERE (id > 1)");
-    refused("all rows");
+    refused("does not send all rows");
     // What is said on both sides is meant so.
     stage.postgres.execute("ALTER PUBLICATION narrow SET TABLE t (id, v) WHERE (id > 1)");
     stage.directory.write(
