@@ -9,6 +9,7 @@ use pipectl::decode::debezium::{
     record, record_known,
 };
 use pipectl::decode::{array, copy, number, pgoutput, time};
+use serde::de::IgnoredAny;
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -343,8 +344,8 @@ fn read_avro(bytes: &[u8]) -> u64 {
     let read = SCHEMAS.with(|schemas| to_json(&schemas[number % schemas.len()], value, &mut json));
     let mut after = 0;
     if read.is_ok() {
-        // What comes of it is what all the others read.
-        assert!(serde_json::from_slice::<serde_json::Value>(&json).is_ok() || std::str::from_utf8(&json).is_err());
+        // What comes of it is what all the others read. Nothing is made of it here: that would be counted too.
+        assert!(serde_json::from_slice::<IgnoredAny>(&json).is_ok() || std::str::from_utf8(&json).is_err());
         after = read_debezium(&json);
     }
     hash(&(framing, number, json.len().ilog2_or_zero(), answer(read, |()| 0), after))
