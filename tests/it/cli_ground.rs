@@ -2,7 +2,6 @@
 
 use crate::support::{Directory, Invocation, Stage};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 #[test]
 fn help_and_version_go_to_stdout() {
@@ -17,7 +16,7 @@ fn help_and_version_go_to_stdout() {
 #[test]
 fn a_misspelt_command_is_a_usage_error() {
     let directory = Directory::new("usage");
-    let outcome = Invocation::new(&directory, &["sinc"]).timeout(Duration::from_secs(10)).run();
+    let outcome = Invocation::new(&directory, &["sinc"]).run();
     assert_eq!((outcome.status, outcome.stdout.as_str()), (Some(2), ""), "{outcome}");
 }
 
@@ -41,7 +40,7 @@ fn a_signal_ends_a_long_verb_and_its_summary_is_told() {
     running.wait_for("live: ");
     assert!(running.pid() > 0);
     running.signal("TERM");
-    let outcome = running.finish(Duration::from_secs(20));
+    let outcome = running.finish();
     assert_eq!(outcome.status, Some(0), "{outcome}");
     assert!(!outcome.stdout.is_empty(), "{outcome}");
 }

@@ -4,7 +4,6 @@ use crate::support::{Outcome, Postgres, Stage};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
 
 fn stage(test: &str) -> Stage {
     let stage = Stage::new(test);
@@ -58,7 +57,7 @@ fn a_running_sync_tells_of_itself() {
     let status = document(&stage.pipectl(&["status", "--output", "json"]));
     assert_eq!((&status["ready"], &status["tables"][0]["state"]), (&Value::Bool(true), &Value::from("ready")));
     running.signal("TERM");
-    let outcome = running.finish(Duration::from_mins(1));
+    let outcome = running.finish();
     assert_eq!(outcome.status, Some(0), "{outcome}");
     assert_eq!(stage.pipectl(&["status", "--ready"]).status, Some(4), "nobody reads the slot");
     stage.catch_up_and_verify();

@@ -1,6 +1,6 @@
 //! Faults on the way through Kafka: whatever is killed, rewound or shared out anew, both sides are equal in the end.
 
-use crate::support::{Connect, Kafka, OtherServers, Outcome, Running, Stage};
+use crate::support::{Connect, Kafka, OtherServers, Outcome, PATIENCE, Running, Stage};
 use crate::sync_faults::stop;
 use crate::sync_recovery::{DOCS, Load};
 use std::time::{Duration, Instant};
@@ -60,7 +60,7 @@ impl Way {
     fn changes_arrive(&self, after: &str, running: &Running) {
         const NEWEST: &str = "SELECT max(id) FROM {db}.docs WHERE id < 900000000";
         let before = self.stage.clickhouse.value(NEWEST);
-        let deadline = Instant::now() + Duration::from_mins(2);
+        let deadline = Instant::now() + PATIENCE;
         while self.stage.clickhouse.value(NEWEST) == before {
             assert!(
                 Instant::now() < deadline,

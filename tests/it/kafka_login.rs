@@ -1,7 +1,6 @@
 //! `sync --source kafka` from brokers that ask who is there: with a password, and with a client's certificate.
 
 use crate::support::{Kafka, Outcome, Sample, Stage, variable};
-use std::time::Duration;
 
 /// What the records of the sample leave in its table.
 const ORDERS: &str = "[1,3,4,7,9,1001]";
@@ -36,7 +35,7 @@ impl Topics {
             ),
         );
         let invocation = self.stage.invocation(&["-c", "topics.yml", "sync", "--until-caught-up"]);
-        invocation.without("POSTGRES_URL").timeout(Duration::from_secs(90)).run()
+        invocation.without("POSTGRES_URL").run()
     }
 
     /// The same with a password.

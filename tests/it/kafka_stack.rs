@@ -1,6 +1,6 @@
 //! The Kafka of the stack: what other tests rest on.
 
-use crate::support::{Connect, Kafka, Record, Sample, Stage, variable};
+use crate::support::{Connect, Kafka, PATIENCE, Record, Sample, Stage, variable};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -70,7 +70,7 @@ fn reaches(brokers: &str, properties: &[(&str, &str)]) -> Result<usize, String> 
     }
     let complaints = Complaints::default();
     let consumer: BaseConsumer<Complaints> = config.create_with_context(complaints.clone()).unwrap();
-    let deadline = Instant::now() + Duration::from_mins(1);
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let metadata = consumer.fetch_metadata(None, Duration::from_millis(500));
         consumer.poll(Duration::ZERO);

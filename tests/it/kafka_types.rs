@@ -1,6 +1,6 @@
 //! Topics without a Postgres to ask: column types by the records' schemas, or by a table that is written out; else an error that names the setting.
 
-use crate::support::{Connect, Kafka, Outcome, Sample, Stage};
+use crate::support::{Kafka, Outcome, Piped, Sample, Stage};
 use crate::tail::registry::registry;
 
 const SCHEMA: &str = "
@@ -41,40 +41,24 @@ const WRITTEN: &str = "tables:
 /// What is left of the table in the samples.
 const ORDERS: &str = "[(1,10,'new','10.5','2024-01-02 03:04:05.678901'),(3,13,'again','3.33','2024-01-02 03:04:05.678901'),(4,20,'shipped','1','2024-03-01 00:00:00.000000'),(7,30,'new','0','2024-01-02 03:04:05.678901'),(9,32,'new','0','2024-01-02 03:04:05.678901'),(1001,11,'paid','0.01','2024-01-02 03:04:05.678901')]";
 
-struct Piped {
-    connect: Connect,
-    kafka: Kafka,
-    stage: Stage,
-}
+/// Topics that are read without a Postgres to ask.
+struct Topics(Piped);
 
-impl Piped {
-    fn new(test: &str, further: &[(&str, &str)]) -> Self {
-        let stage = Stage::new(test);
-        stage.postgres.execute(SCHEMA);
-        let kafka = Kafka::of(&stage);
-        let connect = Connect::of(&stage);
-        let mut settings =
-            vec![("skipped.operations", "none"), ("schema.include.list", "public"), ("heartbeat.interval.ms", "200")];
-        settings.extend(further);
-        connect.apply(&Connect::debezium(&stage, &settings));
-        connect.wait_until_it_streams(&stage);
-        Self { connect, kafka, stage }
-    }
-
+impl Topics {
     /// A sync of a configuration without Postgres.
     fn sync(&self, kafka: &str, tables: &str) -> Outcome {
-        let (name, brokers) = (&self.stage.name, &self.kafka.brokers);
-        self.stage.directory.write(
+        let (name, brokers) = (&self.0.stage.name, &self.0.kafka.brokers);
+        self.0.stage.directory.write(
             "topics.yml",
             &format!(
                 "pipeline: {name}\nclickhouse:\n  url: ${{CLICKHOUSE_URL}}\n  database: {name}\nkafka:\n  brokers: {brokers}\n  topic_prefix: {name}\n{kafka}{tables}sync:\n  source: kafka\n"
             ),
         );
-        self.stage.invocation(&["-c", "topics.yml", "sync", "--until-caught-up"]).without("POSTGRES_URL").run()
+        self.0.stage.invocation(&["-c", "topics.yml", "sync", "--until-caught-up"]).without("POSTGRES_URL").run()
     }
 
     fn synced(&self, kafka: &str, tables: &str) {
-        self.connect.wait_until_it_has_caught_up(&self.stage);
+        self.0.connect.wait_until_it_has_caught_up(&self.0.stage);
         let outcome = self.sync(kafka, tables);
         assert_eq!(outcome.status, Some(0), "{outcome}");
         assert!(!outcome.stderr.contains("set aside") && !outcome.stderr.contains("parked"), "{outcome}");
@@ -88,21 +72,21 @@ impl Piped {
 
     /// A truncation tells neither key nor columns, and is the first that a process reads of the table.
     fn emptied(&self, kafka: &str, tables: &str) {
-        self.stage.postgres.execute("TRUNCATE typed");
+        self.0.stage.postgres.execute("TRUNCATE typed");
         self.synced(kafka, tables);
-        self.stage.postgres.execute("INSERT INTO typed (id) VALUES (9)");
+        self.0.stage.postgres.execute("INSERT INTO typed (id) VALUES (9)");
         self.synced(kafka, tables);
         assert_eq!(
-            self.stage.clickhouse.value("SELECT toString(groupArray(id)) FROM (SELECT id FROM {db}.typed FINAL)"),
+            self.0.stage.clickhouse.value("SELECT toString(groupArray(id)) FROM (SELECT id FROM {db}.typed FINAL)"),
             "[9]"
         );
     }
 
     fn stored(&self) -> String {
-        let rows = self.stage.clickhouse.value(&format!(
+        let rows = self.0.stage.clickhouse.value(&format!(
             "SELECT arrayStringConcat(groupArray(row), ';') FROM (SELECT toString(tuple(id, small, n, ok, d, amount, at, atz, day, who, note, tags)) AS row
              FROM {}.typed FINAL ORDER BY id)",
-            self.stage.name
+            self.0.stage.name
         ));
         rows.replace('\\', "")
     }
@@ -110,40 +94,40 @@ impl Piped {
 
 #[test]
 fn types_come_from_the_records_schemas() {
-    let piped = Piped::new("types_by_schema", &[("value.converter.schemas.enable", "true")]);
+    let topics = Topics(Piped::new("types_by_schema", SCHEMA, &[("value.converter.schemas.enable", "true")]));
     let tables = "tables:\n  - source: public.*\n";
-    piped.synced("", tables);
-    piped.stage.postgres.execute(CHANGES);
-    piped.synced("", tables);
-    assert_eq!(piped.stored(), STORED);
+    topics.synced("", tables);
+    topics.0.stage.postgres.execute(CHANGES);
+    topics.synced("", tables);
+    assert_eq!(topics.stored(), STORED);
     let sql = format!(
         "SELECT toString(groupArray((id, extra, hex(raw)))) FROM (SELECT * FROM {}.typed FINAL ORDER BY id)",
-        piped.stage.name
+        topics.0.stage.name
     );
-    assert_eq!(piped.stage.clickhouse.value(&sql), "[(1,NULL,\\'00FF\\'),(3,5,NULL)]");
-    piped.emptied("", tables);
+    assert_eq!(topics.0.stage.clickhouse.value(&sql), "[(1,NULL,\\'00FF\\'),(3,5,NULL)]");
+    topics.emptied("", tables);
 }
 
 #[test]
 fn types_come_from_a_table_that_is_written_out() {
     let modes = [("decimal.handling.mode", "string"), ("time.precision.mode", "microseconds")];
-    let piped = Piped::new("types_written", &modes);
-    piped.connect.wait_until_it_has_caught_up(&piped.stage);
-    piped.refused("", "tables:\n  - source: public.*\n", &["carry no schema", "postgres.url", "`columns`"]);
-    piped.refused("", WRITTEN, &["\"amount\"", "decimal.handling.mode", "kafka.connect_url", "postgres.url"]);
+    let topics = Topics(Piped::new("types_written", SCHEMA, &modes));
+    topics.0.connect.wait_until_it_has_caught_up(&topics.0.stage);
+    topics.refused("", "tables:\n  - source: public.*\n", &["carry no schema", "postgres.url", "`columns`"]);
+    topics.refused("", WRITTEN, &["\"amount\"", "decimal.handling.mode", "kafka.connect_url", "postgres.url"]);
     let decimal = "  connector:\n    decimal.handling.mode: string\n";
-    piped.refused(decimal, WRITTEN, &["\"at\"", "time.precision.mode"]);
+    topics.refused(decimal, WRITTEN, &["\"at\"", "time.precision.mode"]);
     let adaptive = format!("{decimal}    time.precision.mode: adaptive\n");
-    piped.refused(&adaptive, WRITTEN, &["\"at\"", "time.precision.mode", "not enough"]);
+    topics.refused(&adaptive, WRITTEN, &["\"at\"", "time.precision.mode", "not enough"]);
     let set = format!("{decimal}    time.precision.mode: microseconds\n");
     let narrow = WRITTEN.replace("Nullable(Date32)", "Date32");
-    piped.refused(&set, &narrow, &["\"day\"", "write it as Nullable(Date32)"]);
-    piped.synced(&set, WRITTEN);
-    piped.stage.postgres.execute(CHANGES);
+    topics.refused(&set, &narrow, &["\"day\"", "write it as Nullable(Date32)"]);
+    topics.synced(&set, WRITTEN);
+    topics.0.stage.postgres.execute(CHANGES);
     // Or Connect is asked.
-    piped.synced(&format!("  connect_url: {}\n", piped.connect.url), WRITTEN);
-    assert_eq!(piped.stored(), STORED);
-    piped.emptied(&set, &WRITTEN.replace("    order_by: [id]\n", ""));
+    topics.synced(&format!("  connect_url: {}\n", topics.0.connect.url), WRITTEN);
+    assert_eq!(topics.stored(), STORED);
+    topics.emptied(&set, &WRITTEN.replace("    order_by: [id]\n", ""));
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use crate::support::{Outcome, Stage};
 use crate::versions;
 use serde_json::Value;
-use std::time::Duration;
 
 const TABLES: [&str; 7] = ["customers", "products", "orders", "order_items", "payments", "reviews", "events"];
 
@@ -83,7 +82,7 @@ fn rows_are_spread_and_refer_to_each_other() {
 #[test]
 fn live_changes_are_of_every_kind() {
     let stage = Stage::new("seed_live");
-    let mix = ["--live", "--rate", "2000", "--duration", "2s", "--mix", "insert=50,update=40,delete=10"];
+    let mix = ["--live", "--rate", "800", "--duration", "5s", "--mix", "insert=50,update=40,delete=10"];
     let done = seed(&stage, &[&["--create", "--yes", "--rows", "2000"], &mix[..]].concat());
     let live = &done["live"];
     let count = |name: &str| live[name].as_u64().unwrap_or_else(|| panic!("no {name} in {live}"));
@@ -105,13 +104,9 @@ fn ctrl_c_ends_live_changes_cleanly() {
     seed(&stage, &["--create", "--rows", "500", "--yes"]);
     let running = stage.invocation(&["seed", "--live", "--rate", "1000", "--output", "json"]).spawn();
     let changed = "SELECT (SELECT count(*) FROM orders) > 100";
-    let deadline = std::time::Instant::now() + Duration::from_secs(30);
-    while stage.postgres.value(changed) != "t" {
-        assert!(std::time::Instant::now() < deadline, "no changes");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    stage.wait_until("there are changes", |stage| stage.postgres.value(changed) == "t");
     running.signal("INT");
-    let done = json(&running.finish(Duration::from_secs(20)));
+    let done = json(&running.finish());
     assert!(done["live"]["inserts"].as_u64().unwrap() > 0, "{done}");
     assert_eq!(done["finished"], true);
 }
@@ -121,13 +116,9 @@ fn a_fill_that_is_given_up_leaves_whole_batches() {
     let stage = Stage::new("seed_given_up");
     seed(&stage, &["--create", "--yes"]);
     let running = stage.invocation(&["seed", "--rows", "3000000", "--output", "json"]).spawn();
-    let deadline = std::time::Instant::now() + Duration::from_secs(30);
-    while stage.postgres.value("SELECT count(*) FROM customers") == "0" {
-        assert!(std::time::Instant::now() < deadline, "no rows");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    stage.wait_until("there are rows", |stage| stage.postgres.value("SELECT count(*) FROM customers") != "0");
     running.signal("INT");
-    let outcome = running.finish(Duration::from_secs(20));
+    let outcome = running.finish();
     assert_eq!(outcome.status, Some(130), "{outcome}");
     assert!(outcome.stdout.contains("\"finished\": false"), "{outcome}");
     assert_eq!(stage.postgres.value("SELECT count(*) % 50000 FROM customers"), "0");

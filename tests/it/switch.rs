@@ -2,9 +2,7 @@
 
 use crate::support::{Connect, Kafka, Outcome, Running, Stage};
 use crate::sync_recovery::{DOCS, Load};
-use std::time::Duration;
 
-const SOON: Duration = Duration::from_mins(2);
 /// One row that counts: in the order of the versions it may only grow.
 const COUNTER: &str =
     "CREATE TABLE public.counter (id int PRIMARY KEY, n int NOT NULL); INSERT INTO public.counter VALUES (1, 0)";
@@ -47,7 +45,7 @@ fn running(stage: &Stage, source: &str) -> Running {
 
 fn stop(running: Running) {
     running.signal("TERM");
-    good(running.finish(SOON));
+    good(running.finish());
 }
 
 fn equal(stage: &Stage, source: &str) {

@@ -3,7 +3,6 @@
 use crate::support::Running;
 use crate::sync_changes::{Pipeline, long};
 use crate::versions;
-use std::time::{Duration, Instant};
 
 /// Starts the pipeline and waits until it streams.
 fn live(pipeline: &Pipeline) -> Running {
@@ -14,20 +13,16 @@ fn live(pipeline: &Pipeline) -> Running {
 
 /// Waits until ClickHouse answers as it should.
 fn eventually(pipeline: &Pipeline, sql: &str, wanted: &str) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        let found = pipeline.ch(sql);
-        if found == wanted {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{sql}: {found:?} instead of {wanted:?}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    let mut found = String::new();
+    pipeline.stage.wait_until(&format!("{sql}: {wanted}"), |stage| {
+        found = stage.clickhouse.value(sql);
+        found == wanted
+    });
 }
 
 fn stop(running: Running) {
     running.signal("TERM");
-    let outcome = running.finish(Duration::from_secs(30));
+    let outcome = running.finish();
     assert_eq!(outcome.status, Some(0), "{outcome}");
 }
 

@@ -4,9 +4,6 @@ use crate::support::{OtherServers, Postgres, Proxy, Stage};
 use crate::sync_recovery::{ALL, DOCS, kill};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
-
-const SOON: Duration = Duration::from_secs(30);
 
 #[test]
 fn signals_end_a_sync_with_their_own_exit_codes() {
@@ -21,7 +18,7 @@ fn signals_end_a_sync_with_their_own_exit_codes() {
         running.wait_for("first copy:");
         running.signal(signal);
         running.wait_for("stopping");
-        let outcome = running.finish(SOON);
+        let outcome = running.finish();
         assert_eq!(outcome.status, Some(code), "{outcome}");
     }
     let mut running = stage.invocation(&["sync"]).spawn();
@@ -34,7 +31,7 @@ fn signals_end_a_sync_with_their_own_exit_codes() {
     let mut running = stage.invocation(&["sync"]).spawn();
     running.wait_for("streaming from");
     running.signal("INT");
-    assert_eq!(running.finish(SOON).status, Some(0));
+    assert_eq!(running.finish().status, Some(0));
 }
 
 #[test]
@@ -47,7 +44,7 @@ fn a_closed_terminal_ends_it_cleanly_unless_it_was_told_otherwise() {
     stage.postgres.execute("UPDATE public.docs SET n = n + 1 WHERE id < 100");
     running.signal("HUP");
     running.wait_for("stopping");
-    let outcome = running.finish(SOON);
+    let outcome = running.finish();
     assert_eq!(outcome.status, Some(0), "{outcome}");
 
     let mut running = stage.invocation(&["sync"]).ignoring_hangup().spawn();
@@ -57,7 +54,7 @@ fn a_closed_terminal_ends_it_cleanly_unless_it_was_told_otherwise() {
     stage
         .wait_until("it goes on", |stage| stage.clickhouse.value("SELECT n FROM {db}.docs FINAL WHERE id = 7") == "-5");
     running.signal("TERM");
-    let outcome = running.finish(SOON);
+    let outcome = running.finish();
     assert_eq!(outcome.status, Some(0), "{outcome}");
     stage.catch_up_and_verify();
 }
@@ -94,7 +91,7 @@ fn a_second_signal_stops_it_at_once_while_clickhouse_hangs() {
     running.signal("INT");
     running.wait_for("a second signal stops at once");
     running.signal("INT");
-    let outcome = running.finish(SOON);
+    let outcome = running.finish();
     assert_eq!(outcome.status, Some(130), "{outcome}");
     stage.catch_up_and_verify();
 }
@@ -141,7 +138,7 @@ fn a_full_disk_of_clickhouse_is_waited_for() {
     std::fs::remove_file(&ballast).unwrap();
     running.wait_for("went on after");
     running.signal("TERM");
-    let outcome = running.finish(SOON);
+    let outcome = running.finish();
     assert_eq!(outcome.status, Some(0), "{outcome}");
     stage.catch_up_and_verify();
 }

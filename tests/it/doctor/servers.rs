@@ -2,7 +2,6 @@
 
 use super::{ALL_OF_PUBLIC, Document};
 use crate::support::{Invocation, Stage, variable};
-use std::time::{Duration, Instant};
 
 /// The URL with other credentials, or another port.
 fn with_credentials(url: &str, credentials: &str) -> String {
@@ -75,7 +74,6 @@ fn a_wrong_password_is_a_finding_and_is_not_printed() {
 fn dead_servers_fail_once_each_and_the_rest_is_not_run() {
     let stage = Stage::new("doctor_dead");
     stage.config(ALL_OF_PUBLIC);
-    let begun = Instant::now();
     let dead = stage
         .invocation(&["doctor", "--output", "json"])
         .env("POSTGRES_URL", &format!("postgres://nobody:x@127.0.0.1:{}/shop", closed_port()))
@@ -86,7 +84,6 @@ fn dead_servers_fail_once_each_and_the_rest_is_not_run() {
     let config = ["config.postgres_password", "config.clickhouse_password"];
     assert_eq!(document.others("pass", &config), [] as [&str; 0]);
     assert_eq!(document.others("warn", &[]), [] as [&str; 0]);
-    assert!(begun.elapsed() < Duration::from_secs(30));
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Tables, the publication, slots and open transactions.
 
 use super::{ALL_OF_PUBLIC, Document};
-use crate::support::{Postgres, Stage, run};
+use crate::support::{PATIENCE, Postgres, Stage, run};
 use pipectl::change::Version;
 use pipectl::checkpoint::{PipelineRecord, StateStore};
 use pipectl::flow::CheckpointStore;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 #[test]
 fn tables_that_cannot_be_carried_are_named() {
@@ -200,7 +200,7 @@ fn transactions_that_a_slot_would_wait_for_are_named() {
     let gid = format!("{}'s", stage.name);
     let literal = gid.replace('\'', "''");
     stage.postgres.execute(&format!("BEGIN; INSERT INTO t VALUES (2); PREPARE TRANSACTION '{literal}'"));
-    let deadline = Instant::now() + Duration::from_mins(1);
+    let deadline = Instant::now() + PATIENCE;
     let document = loop {
         let document = Document::new(&stage, &[]);
         if document.objects("postgres.open_transactions").contains(&pid.as_str()) {

@@ -3,7 +3,7 @@
 use super::{Both, Piped};
 use crate::support::Postgres;
 use std::fmt::Write as _;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Rows of the snapshot, and of `pairs` beside them.
 const COPIED: u64 = 60_000;
@@ -174,7 +174,7 @@ fn random_transactions_are_stored_the_same_by_both_transports() {
     let schema = [("@copied@", COPIED), ("@next@", COPIED + 1), ("@pairs@", PAIRS)]
         .iter()
         .fold(SCHEMA.to_owned(), |schema, (name, number)| schema.replace(name, &number.to_string()));
-    let piped = Piped::of("kafka_random", &schema, &[]);
+    let piped = Piped::new("kafka_random", &schema, &[]);
     let both = Both::new(&piped);
     both.sync();
     let direct = piped.call(&["-c", "direct.yml", "sync"]).spawn();
@@ -182,7 +182,7 @@ fn random_transactions_are_stored_the_same_by_both_transports() {
     write(&piped.stage.postgres, &piped.stage.admin, seed);
     for running in [direct, topics] {
         running.signal("TERM");
-        let ended = running.finish(Duration::from_secs(60));
+        let ended = running.finish();
         assert_eq!(ended.status, Some(0), "{ended}");
     }
     both.sync();

@@ -1,20 +1,17 @@
 //! The binary in a test: with nothing of the caller's environment but what the test gives it.
 
-use super::Directory;
+use super::{Directory, PATIENCE};
 use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
-
-const TIMEOUT: Duration = Duration::from_mins(4);
+use std::time::Instant;
 
 /// A call of the binary that is being put together.
 pub(crate) struct Invocation {
     command: Command,
-    timeout: Duration,
 }
 
 /// What a call came to.
@@ -43,7 +40,7 @@ impl Invocation {
                 command.env(name, value);
             }
         }
-        Self { command, timeout: TIMEOUT }
+        Self { command }
     }
 
     /// Sets a variable.
@@ -79,16 +76,9 @@ impl Invocation {
         self
     }
 
-    /// How long it may take (four minutes, unless set).
-    pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
     /// Runs it to its end; fails the test where that takes too long.
     pub(crate) fn run(self) -> Outcome {
-        let timeout = self.timeout;
-        self.spawn().finish(timeout)
+        self.spawn().finish()
     }
 
     /// Starts it and lets it run.
@@ -139,9 +129,9 @@ pub(crate) struct Running {
 
 impl Running {
     /// Waits for a line on stderr that contains a text, after those that were waited for before; fails the test where it does not
-    /// come in three minutes, or the process ends first.
+    /// come, or the process ends first.
     pub(crate) fn wait_for(&mut self, text: &str) -> String {
-        let deadline = Instant::now() + Duration::from_mins(3);
+        let deadline = Instant::now() + PATIENCE;
         let mut told = lines(&self.told);
         loop {
             while let Some(line) = told.lines.get(self.read) {
@@ -172,18 +162,18 @@ impl Running {
         self.child.id()
     }
 
-    /// Waits for its end; fails the test where that takes longer.
-    pub(crate) fn finish(mut self, timeout: Duration) -> Outcome {
-        let deadline = Instant::now() + timeout;
+    /// Waits for its end; fails the test where it does not come.
+    pub(crate) fn finish(mut self) -> Outcome {
+        let deadline = Instant::now() + PATIENCE;
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("the process can be waited for") {
                 break status;
             }
             if Instant::now() > deadline {
                 let lines = lines(&self.told).lines.join("\n");
-                panic!("still running after {timeout:?}; its stderr:\n{lines}");
+                panic!("still running after {PATIENCE:?}; its stderr:\n{lines}");
             }
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(super::PAUSE);
         };
         let stdout = self.stdout.take().map(|reader| reader.join().unwrap()).unwrap_or_default();
         if let Some(reader) = self.stderr.take() {

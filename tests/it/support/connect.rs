@@ -1,10 +1,10 @@
 //! Kafka Connect in a test, over its REST interface.
 
-use super::{Stage, variable};
+use super::{PATIENCE, PAUSE, Stage, variable};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A worker, and the connectors whose names contain that of a stage; these go when it ends.
 pub(crate) struct Connect {
@@ -70,7 +70,7 @@ impl Connect {
 
     /// Waits until the connector and its tasks run; fails the test where one of them failed.
     pub(crate) fn wait_until_it_runs(&self) {
-        let deadline = Instant::now() + Duration::from_mins(2);
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let status = self.status();
             let tasks = status["tasks"].as_array().cloned().unwrap_or_default();
@@ -81,7 +81,7 @@ impl Connect {
             }
             assert!(!found.contains(&&Value::from("FAILED")), "the connector failed: {status}");
             assert!(Instant::now() < deadline, "the connector does not run: {status}");
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(PAUSE);
         }
     }
 
@@ -136,14 +136,14 @@ impl Connect {
 
     /// Any request; the code and the answer as JSON, or as text where it is none.
     pub(crate) fn request(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let answer = self.try_request(method, path, body);
             // While the group of workers shares out its work (409), or one has just been started.
             if matches!(&answer, Ok((code, _)) if !matches!(code, 409 | 503)) || Instant::now() > deadline {
                 return answer.unwrap_or_else(|error| panic!("{method} {path} at {}: {error}", self.url));
             }
-            std::thread::sleep(Duration::from_millis(100));
+            std::thread::sleep(PAUSE);
         }
     }
 
@@ -151,7 +151,7 @@ impl Connect {
         let server = self.url.trim_start_matches("http://");
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let mut stream = TcpStream::connect(server)?;
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         // HTTP 1.0: no chunks, and the answer ends with the connection.
         let head = format!(
             "{method} {path} HTTP/1.0\r\nHost: {server}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",

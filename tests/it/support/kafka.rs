@@ -1,6 +1,6 @@
 //! Kafka in a test: topics of its own, records put into them as they are, and read back.
 
-use super::{Stage, run, variable};
+use super::{PATIENCE, PAUSE, Stage, run, variable};
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
@@ -12,8 +12,6 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A record of a topic: to be sent, or as it was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -118,7 +116,7 @@ impl Kafka {
         let producer = config.create_with_context(deliveries.clone()).expect("a producer");
         let admin = Self::client(brokers).create().expect("an admin client");
         let kafka = Self { brokers: brokers.to_owned(), prefix: stage.name.clone(), producer, deliveries, admin };
-        let answer = kafka.producer.client().fetch_metadata(Some("none"), Duration::from_secs(20));
+        let answer = kafka.producer.client().fetch_metadata(Some("none"), PATIENCE);
         answer.unwrap_or_else(|error| panic!("no Kafka for the tests at {brokers}: {error}"));
         kafka
     }
@@ -250,7 +248,7 @@ impl Kafka {
         let mut records = Vec::new();
         let mut open: Vec<bool> = ends.iter().map(|end| *end > 0).collect();
         while open.contains(&true) {
-            let message = consumer.poll(PATIENCE).expect("a record within a minute").expect("a record");
+            let message = consumer.poll(PATIENCE).expect("a record").expect("a record");
             let partition = usize::try_from(message.partition()).unwrap();
             if message.offset() < ends[partition] {
                 records.push(Record::of_message(&message));
@@ -281,14 +279,15 @@ impl Kafka {
         for partition in 0..self.partitions(topic) {
             places.add_partition_offset(topic, partition, Offset::Offset(offset)).expect("an offset");
         }
-        consumer.commit(&places, CommitMode::Sync).expect("the group has no members");
+        // A member that has just left may be one for a moment still.
+        self.wait(&format!("{group} has no members"), || consumer.commit(&places, CommitMode::Sync).is_ok());
     }
 
     fn wait(&self, what: &str, holds: impl Fn() -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !holds() {
             assert!(Instant::now() < deadline, "still not: {what} at {}", self.brokers);
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(PAUSE);
         }
     }
 }

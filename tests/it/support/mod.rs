@@ -13,6 +13,7 @@ mod binary;
 mod clickhouse;
 mod connect;
 mod kafka;
+mod piped;
 mod postgres;
 mod proxy;
 mod samples;
@@ -22,6 +23,7 @@ pub(crate) use binary::{Invocation, Outcome, Running};
 pub(crate) use clickhouse::ClickHouse;
 pub(crate) use connect::Connect;
 pub(crate) use kafka::{Kafka, Record};
+pub(crate) use piped::Piped;
 pub(crate) use postgres::Postgres;
 pub(crate) use proxy::Proxy;
 pub(crate) use samples::Sample;
@@ -34,6 +36,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
+
+/// How long a test waits for what has to come. Nothing is proved by how fast that is: the machine may be ten times slower than this one.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(4);
+/// Between two looks at what is waited for.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Runs async code of the library; one runtime serves all tests.
 pub(crate) fn run<F: Future>(future: F) -> F::Output {
@@ -144,12 +151,12 @@ impl Stage {
             .env("CLICKHOUSE_URL", &self.clickhouse.url)
     }
 
-    /// Waits until a condition holds; fails the test where it does not within three minutes.
+    /// Waits until a condition holds; fails the test where it does not.
     pub(crate) fn wait_until(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
-        let deadline = Instant::now() + Duration::from_mins(3);
+        let deadline = Instant::now() + PATIENCE;
         while !holds(self) {
             assert!(Instant::now() < deadline, "still not: {what}");
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(PAUSE);
         }
     }
 

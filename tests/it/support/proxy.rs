@@ -1,11 +1,12 @@
 //! A TCP proxy that can hold back what goes through it, and cut it.
 
+use super::PATIENCE;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Forwards connections to a server of the loopback until it is told otherwise.
 pub(crate) struct Proxy {
@@ -93,7 +94,7 @@ impl Proxy {
 
     /// Waits until something is held back; fails the test where that does not happen.
     pub(crate) fn wait_until_held(&self) {
-        let deadline = Instant::now() + Duration::from_mins(4);
+        let deadline = Instant::now() + PATIENCE;
         let mut gate = self.shared.gate.lock().unwrap();
         while gate.waiting == 0 {
             let left = deadline.saturating_duration_since(Instant::now());

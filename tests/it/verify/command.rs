@@ -122,6 +122,6 @@ fn peak_memory(sides: &Sides, arguments: &[&str]) -> (Option<i32>, u64) {
         }
         peak
     });
-    let outcome = running.finish(Duration::from_mins(2));
+    let outcome = running.finish();
     (outcome.status, watcher.join().unwrap())
 }

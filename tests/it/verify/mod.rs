@@ -84,7 +84,7 @@ fn rule(source: &str) -> TableRule {
 }
 
 fn options() -> Options {
-    Options { sample: 1.0, limit: 100, strict: false, show_values: false, wait: Duration::from_secs(5) }
+    Options { sample: 1.0, limit: 100, strict: false, show_values: false, wait: Duration::from_mins(2) }
 }
 
 /// Fault, key and columns of each row, in the order of keys.

@@ -4,7 +4,6 @@ use super::Sides;
 use super::types::{PRELUDE, cases};
 use crate::support::Running;
 use serde_json::Value;
-use std::time::Duration;
 
 impl Sides {
     pub(super) fn start_sync(&self) -> Running {
@@ -15,7 +14,7 @@ impl Sides {
 
     /// The finding of the command, and its exit code.
     fn found(&self) -> (Option<i32>, Value) {
-        let outcome = self.stage.pipectl(&["verify", "--output", "json", "--wait", "30s"]);
+        let outcome = self.stage.pipectl(&["verify", "--output", "json", "--wait", "3m"]);
         let found = serde_json::from_str(&outcome.stdout).unwrap_or_else(|error| panic!("{error}: {outcome}"));
         (outcome.status, found)
     }
@@ -47,7 +46,7 @@ fn every_type_arrives_equal_by_snapshot_and_by_stream() {
     let compared: u64 = found["tables"].as_array().unwrap().iter().map(|table| table["rows"].as_u64().unwrap()).sum();
     assert_eq!(compared, 2 * rows as u64);
     running.signal("TERM");
-    assert_eq!(running.finish(Duration::from_secs(30)).status, Some(0));
+    assert_eq!(running.finish().status, Some(0));
 }
 
 #[test]
@@ -76,7 +75,7 @@ fn a_pipeline_is_equal_while_it_changes() {
         }
     });
     running.signal("TERM");
-    assert_eq!(running.finish(Duration::from_secs(30)).status, Some(0));
+    assert_eq!(running.finish().status, Some(0));
 }
 
 #[test]
