@@ -105,7 +105,8 @@ pub(crate) struct Stage {
     pub(crate) clickhouse: ClickHouse,
     /// Where the binary runs.
     pub(crate) directory: Directory,
-    admin_url: String,
+    /// Where its Postgres database is dropped; none where it is another stage's.
+    admin_url: Option<String>,
 }
 
 impl Stage {
@@ -122,16 +123,28 @@ impl Stage {
     /// The same on other servers.
     pub(crate) fn on(urls: &Urls, test: &str) -> Self {
         let name = unique(test);
-        let admin_url = urls.admin.clone();
         let url = Postgres::url_of(&urls.postgres, &name);
-        Postgres::connect(&admin_url).create_database(&name, &url);
+        Postgres::connect(&urls.admin).create_database(&name, &url);
         Self {
             postgres: Postgres::connect(&url),
-            admin: Postgres::connect(&Postgres::url_of(&admin_url, &name)),
+            admin: Postgres::connect(&Postgres::url_of(&urls.admin, &name)),
             clickhouse: ClickHouse::connect(&urls.clickhouse, &name),
             directory: Directory::new(test),
             name,
-            admin_url,
+            admin_url: Some(urls.admin.clone()),
+        }
+    }
+
+    /// Another one on the same Postgres database, for what only reads it: making a database is the slowest part of a stage.
+    pub(crate) fn beside(&self, test: &str) -> Self {
+        let name = unique(test);
+        Self {
+            postgres: Postgres::connect(&self.postgres.url),
+            admin: Postgres::connect(&self.admin.url),
+            clickhouse: ClickHouse::connect(&self.clickhouse.url, &name),
+            directory: Directory::new(test),
+            name,
+            admin_url: None,
         }
     }
 
@@ -179,7 +192,8 @@ impl Drop for Stage {
     fn drop(&mut self) {
         self.clickhouse.drop_database();
         // The server ends the sessions of this stage with the database.
-        match Postgres::try_connect(&self.admin_url) {
+        let Some(admin_url) = &self.admin_url else { return };
+        match Postgres::try_connect(admin_url) {
             Ok(admin) => admin.drop_database(&self.name),
             Err(error) => eprintln!("cleaning up: {error:?}"),
         }
