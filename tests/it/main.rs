@@ -22,6 +22,7 @@ mod connector;
 mod dead_letters;
 mod docs;
 mod doctor;
+mod fault_matrix;
 mod kafka_faults;
 mod kafka_login;
 mod kafka_records;

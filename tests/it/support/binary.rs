@@ -157,6 +157,11 @@ impl Running {
         assert!(status.is_ok_and(|status| status.success()), "could not send {name}");
     }
 
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("the process can be waited for").is_some()
+    }
+
     /// The process' id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()

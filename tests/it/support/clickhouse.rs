@@ -50,6 +50,12 @@ impl ClickHouse {
         String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned()
     }
 
+    /// The same where the server answers, and knows what is asked for.
+    pub(crate) fn try_value(&self, sql: &str) -> Option<String> {
+        let bytes = run(self.server.bytes(&self.fill_in(sql), &[], "TabSeparated")).ok()?;
+        Some(String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned())
+    }
+
     pub(super) fn drop_database(&self) {
         let sql = self.fill_in("DROP DATABASE IF EXISTS {db} SYNC");
         if let Err(error) = run(self.server.execute(&sql, &[])) {

@@ -25,7 +25,7 @@ pub(crate) use connect::Connect;
 pub(crate) use kafka::{Kafka, Record};
 pub(crate) use piped::Piped;
 pub(crate) use postgres::Postgres;
-pub(crate) use proxy::Proxy;
+pub(crate) use proxy::{Proxy, Verdict};
 pub(crate) use samples::Sample;
 pub(crate) use servers::{OtherServers, Urls};
 
@@ -38,7 +38,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 /// How long a test waits for what has to come. Nothing is proved by how fast that is: the machine may be ten times slower than this one.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(4);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(8);
 /// Between two looks at what is waited for.
 const PAUSE: Duration = Duration::from_millis(10);
 

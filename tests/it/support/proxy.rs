@@ -28,6 +28,8 @@ struct Shared {
     held: AtomicU32,
     gate: Mutex<Gate>,
     moved: Condvar,
+    /// Whether the answer to a request that was held back has been lost.
+    lost: AtomicBool,
 }
 
 /// What of the clients' is held back until it is let go.
@@ -35,8 +37,25 @@ struct Shared {
 struct Gate {
     /// A piece with all of these texts in it; where there are none, the gate is open.
     texts: Vec<String>,
-    /// How many pieces wait now.
-    waiting: u32,
+    /// How many pieces have been held back since it was closed.
+    held: u32,
+    /// How often it was opened, and what is done then with what waits.
+    opened: u32,
+    verdict: Verdict,
+}
+
+/// What becomes of a request that was held back.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Verdict {
+    /// It goes on.
+    #[default]
+    Pass,
+    /// It never arrives; its connection is cut.
+    Drop,
+    /// It arrives, but not what the server says to it; its connection is cut.
+    LoseAnswer,
+    /// It never arrives; this is the answer.
+    Refuse(Vec<u8>),
 }
 
 impl Proxy {
@@ -86,27 +105,43 @@ impl Proxy {
         self.shared.held.load(Ordering::SeqCst) > 0
     }
 
-    /// Holds back the next request with all of these texts in it, and those of the kind that follow, until [`Proxy::release`]: whoever sends it stands
+    /// Holds back the next request with all of these texts in it, and those of the kind that follow, until it is let go: whoever sends it stands
     /// exactly there.
     pub(crate) fn hold(&self, texts: &[&str]) {
-        self.shared.gate.lock().unwrap().texts = texts.iter().map(|text| (*text).to_owned()).collect();
+        let mut gate = self.shared.gate.lock().unwrap();
+        gate.texts = texts.iter().map(|text| (*text).to_owned()).collect();
+        gate.held = 0;
     }
 
     /// Waits until something is held back; fails the test where that does not happen.
     pub(crate) fn wait_until_held(&self) {
         let deadline = Instant::now() + PATIENCE;
         let mut gate = self.shared.gate.lock().unwrap();
-        while gate.waiting == 0 {
+        while gate.held == 0 {
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "no request with {:?} came by", gate.texts);
             gate = self.shared.moved.wait_timeout(gate, left).unwrap().0;
         }
     }
 
-    /// Lets go what [`Proxy::hold`] holds back, and all that follows.
+    /// Lets go what is held back, and all that follows.
     pub(crate) fn release(&self) {
-        self.shared.gate.lock().unwrap().texts.clear();
+        self.release_with(Verdict::Pass);
+    }
+
+    /// Does this with what is held back, and lets all go that follows; fails the test where nothing is.
+    pub(crate) fn release_with(&self, verdict: Verdict) {
+        let mut gate = self.shared.gate.lock().unwrap();
+        assert!(gate.held > 0, "nothing is held back: {:?}", gate.texts);
+        gate.texts.clear();
+        gate.opened += 1;
+        gate.verdict = verdict;
         self.shared.moved.notify_all();
+    }
+
+    /// Whether the answer to a request that was held back has been lost.
+    pub(crate) fn lost_an_answer(&self) -> bool {
+        self.shared.lost.load(Ordering::SeqCst)
     }
 
     /// Answers that are still to be lost.
@@ -120,27 +155,15 @@ impl Shared {
         let copies = |stream: &TcpStream| stream.try_clone().unwrap();
         let id = self.count.fetch_add(1, Ordering::SeqCst);
         self.open.lock().unwrap().insert(id, [copies(client), copies(upstream)]);
+        let swallows = Arc::new(AtomicBool::new(false));
         for (from, to, answers) in [(client, upstream, false), (upstream, client, true)] {
             let (mut from, mut to, shared) = (copies(from), copies(to), Arc::clone(self));
+            let swallows = Arc::clone(&swallows);
             std::thread::spawn(move || {
-                let mut buffer = vec![0; 1 << 16];
-                while let Ok(count @ 1..) = from.read(&mut buffer) {
-                    let lost = answers
-                        && shared
-                            .losses
-                            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
-                            .is_ok();
-                    if shared.hung.load(Ordering::SeqCst) {
-                        shared.held.fetch_add(1, Ordering::SeqCst);
-                        // For as long as the process of the tests.
-                        std::thread::park();
-                    }
-                    if !answers {
-                        shared.pass(&buffer[..count]);
-                    }
-                    if lost || to.write_all(&buffer[..count]).is_err() {
-                        break;
-                    }
+                if answers {
+                    shared.carry_answers(&mut from, &mut to, &swallows);
+                } else {
+                    shared.carry_requests(&mut from, &mut to, &swallows);
                 }
                 from.shutdown(Shutdown::Both).ok();
                 to.shutdown(Shutdown::Both).ok();
@@ -149,19 +172,65 @@ impl Shared {
         }
     }
 
-    /// Waits while the gate is closed to a piece.
-    fn pass(&self, piece: &[u8]) {
+    fn carry_answers(&self, server: &mut TcpStream, client: &mut TcpStream, swallows: &AtomicBool) {
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(count @ 1..) = server.read(&mut buffer) {
+            self.hang();
+            if swallows.load(Ordering::SeqCst) {
+                self.lost.store(true, Ordering::SeqCst);
+                return;
+            }
+            let left = self.losses.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+            if left.is_ok() || client.write_all(&buffer[..count]).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn carry_requests(&self, client: &mut TcpStream, server: &mut TcpStream, swallows: &AtomicBool) {
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(count @ 1..) = client.read(&mut buffer) {
+            self.hang();
+            match self.pass(&buffer[..count]) {
+                Verdict::Pass => {}
+                Verdict::LoseAnswer => swallows.store(true, Ordering::SeqCst),
+                Verdict::Drop => return,
+                Verdict::Refuse(answer) => {
+                    client.write_all(&answer).ok();
+                    client.shutdown(Shutdown::Write).ok();
+                    // Closed with something unread in it, the connection would be reset before the answer is read.
+                    while let Ok(1..) = client.read(&mut buffer) {}
+                    return;
+                }
+            }
+            if server.write_all(&buffer[..count]).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Stops here for as long as the process of the tests, once that is wanted.
+    fn hang(&self) {
+        if self.hung.load(Ordering::SeqCst) {
+            self.held.fetch_add(1, Ordering::SeqCst);
+            std::thread::park();
+        }
+    }
+
+    /// Waits while the gate is closed to a piece; what becomes of it then.
+    fn pass(&self, piece: &[u8]) -> Verdict {
         let mut gate = self.gate.lock().unwrap();
         let matches = |text: &String| piece.windows(text.len()).any(|window| window == text.as_bytes());
         if gate.texts.is_empty() || !gate.texts.iter().all(matches) {
-            return;
+            return Verdict::Pass;
         }
-        gate.waiting += 1;
+        gate.held += 1;
         self.moved.notify_all();
-        while !gate.texts.is_empty() {
+        let opened = gate.opened;
+        while gate.opened == opened {
             gate = self.moved.wait(gate).unwrap();
         }
-        gate.waiting -= 1;
+        gate.verdict.clone()
     }
 }
 

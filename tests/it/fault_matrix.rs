@@ -1,0 +1,367 @@
+//! Every fault at every place of a pipeline's life: nothing is lost, nothing stays twice, and the slot moves on.
+//!
+//! A place is a request that pipectl sends, to Postgres or to ClickHouse. A proxy holds it back, so that the process stands exactly there when the fault
+//! comes, however fast or slow the machine is; and the fault is done to this very request, so that it certainly happened.
+//!
+//! | Place | What is held back |
+//! | --- | --- |
+//! | the slot is made | the planning of the first copy's ranges |
+//! | in the first copy | an insert of copied rows |
+//! | copy to stream | `START_REPLICATION` |
+//! | in the stream | an insert of changes |
+//! | in a change of the schema | `ALTER TABLE` in ClickHouse |
+//! | in a TRUNCATE | the insert of deleted rows |
+//! | data written, checkpoint not | the insert of the checkpoint |
+//! | checkpoint written, not acknowledged | the standby's status update |
+//! | in a resync of a table | an insert of its rows |
+//!
+//! | Fault | |
+//! | --- | --- |
+//! | killed | SIGKILL; the request never arrives |
+//! | cut | every connection of the process, to either server; the request never arrives |
+//! | servers | both servers are killed and started again |
+//! | answer lost | the request arrives, what the server says does not |
+//! | refused | the server says that it is overloaded, or ends the session, and does nothing |
+//!
+//! Each of the tests is one fault at all places. What the process itself does wrong, and faults of Kafka's way, are in `sync_failpoints` and
+//! `kafka_faults`; servers that hang are in `sync_signals`.
+
+use crate::support::{OtherServers, Postgres, Proxy, Running, Stage, Verdict};
+use crate::sync_recovery::{connect_again, kill};
+use std::sync::Mutex;
+
+const SCHEMA: &str = "
+    CREATE TABLE public.cellrows (id int PRIMARY KEY, n int NOT NULL, v text);
+    ALTER TABLE public.cellrows ALTER v SET STORAGE EXTERNAL;
+    INSERT INTO public.cellrows SELECT g, 0, repeat(md5(g::text), 80) FROM generate_series(1, 200) AS g";
+const CONFIG: &str = "tables:\n  - source: public.*\nsync:\n  heartbeat: 1s\n  batch: {max_age: 50ms}\n";
+/// Every kind of change.
+const CHANGES: &str = "
+    UPDATE public.cellrows SET n = n + 1 WHERE id % 3 = 0; DELETE FROM public.cellrows WHERE id % 10 = 1;
+    UPDATE public.cellrows SET id = id + 1000, n = n + 1 WHERE id % 10 = 2 AND id < 1000; UPDATE public.cellrows SET v = 'short' WHERE id % 10 = 4;
+    INSERT INTO public.cellrows (id, n, v) SELECT max(id) + 1, 7, repeat('x', 5000) FROM public.cellrows";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Killed,
+    Cut,
+    Servers,
+    AnswerLost,
+    Refused,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    SlotMade,
+    InTheCopy,
+    CopyToStream,
+    InTheStream,
+    InSchemaChange,
+    InTruncate,
+    DataWritten,
+    CheckpointWritten,
+    InResync,
+}
+
+impl Place {
+    const ALL: [Self; 9] = [
+        Self::SlotMade,
+        Self::InTheCopy,
+        Self::CopyToStream,
+        Self::InTheStream,
+        Self::InSchemaChange,
+        Self::InTruncate,
+        Self::DataWritten,
+        Self::CheckpointWritten,
+        Self::InResync,
+    ];
+
+    /// Whether the request goes to Postgres; and words of it.
+    fn request(self) -> (bool, &'static [&'static str]) {
+        match self {
+            Self::SlotMade => (true, &["AS file_node"]),
+            Self::InTheCopy | Self::InTheStream | Self::InResync => (false, &["INSERT", "cellrows"]),
+            Self::CopyToStream => (true, &["START_REPLICATION"]),
+            Self::InSchemaChange => (false, &["ALTER", "cellrows"]),
+            Self::InTruncate => (false, &["param_version"]),
+            Self::DataWritten => (false, &["\r\n\r\ncheckpoint\r\n"]),
+            // CopyData of 38 bytes, a status update: https://www.postgresql.org/docs/current/protocol-replication.html
+            Self::CheckpointWritten => (true, &["d\0\0\0&r"]),
+        }
+    }
+
+    /// What has to happen at the source for it to come there; nothing for what a start does by itself.
+    fn change(self) -> Option<&'static str> {
+        match self {
+            Self::SlotMade | Self::InTheCopy | Self::CopyToStream | Self::InResync => None,
+            Self::InTheStream | Self::DataWritten | Self::CheckpointWritten => Some(CHANGES),
+            Self::InSchemaChange => Some(
+                "ALTER TABLE public.cellrows ADD COLUMN more int NOT NULL DEFAULT 5; UPDATE public.cellrows SET more = 6 WHERE id = 5",
+            ),
+            Self::InTruncate => Some("TRUNCATE public.cellrows; INSERT INTO public.cellrows VALUES (5, 5, 'after')"),
+        }
+    }
+
+    /// Whether the first copy is over.
+    fn is_later(self) -> bool {
+        !matches!(self, Self::SlotMade | Self::InTheCopy | Self::CopyToStream)
+    }
+}
+
+/// A process that stands at a place, and its ways to the servers.
+struct Standing {
+    place: Place,
+    stage: Stage,
+    source: Proxy,
+    destination: Proxy,
+    running: Running,
+}
+
+impl Standing {
+    fn at(place: Place, stage: Stage) -> Self {
+        stage.config(CONFIG);
+        stage.postgres.execute(SCHEMA);
+        if place.is_later() {
+            stage.catch_up_and_verify();
+        }
+        let (source, destination) = (Proxy::to(&stage.postgres.url), Proxy::to(&stage.clickhouse.url));
+        let start = |arguments: &[&str]| {
+            let call = stage.invocation(arguments).env("POSTGRES_URL", &source.plain_url(&stage.postgres.url));
+            call.env("CLICKHOUSE_URL", &destination.url(&stage.clickhouse.url)).spawn()
+        };
+        let (to_postgres, words) = place.request();
+        let held = if to_postgres { &source } else { &destination };
+        let running = match place.change() {
+            None => {
+                held.hold(words);
+                start(if place == Place::InResync { &["resync", "public.cellrows"] } else { &["sync"] })
+            }
+            Some(change) => {
+                let mut running = start(&["sync"]);
+                running.wait_for("streaming from");
+                if place == Place::CheckpointWritten {
+                    // A status update comes now and then: the one that is held has to be behind a checkpoint.
+                    destination.hold(Place::DataWritten.request().1);
+                    stage.postgres.execute(change);
+                    destination.wait_until_held();
+                    let before = checkpoint(&stage);
+                    held.hold(words);
+                    destination.release();
+                    stage.wait_until("the checkpoint is stored", |stage| checkpoint(stage) != before);
+                } else {
+                    held.hold(words);
+                    stage.postgres.execute(change);
+                }
+                running
+            }
+        };
+        held.wait_until_held();
+        Self { place, stage, source, destination, running }
+    }
+
+    fn held(&self) -> &Proxy {
+        if self.place.request().0 { &self.source } else { &self.destination }
+    }
+
+    /// What is behind this place already, and what is not.
+    fn check(&self) {
+        let stage = &self.stage;
+        let stored = |sql: &str| stage.clickhouse.value(sql);
+        match self.place {
+            Place::SlotMade => assert!(!slot(stage).is_empty()),
+            Place::InTheCopy => assert_eq!(stored("SELECT count() FROM {db}.cellrows"), "0"),
+            Place::CopyToStream | Place::InResync => {
+                assert_eq!(stored("SELECT count() FROM {db}.cellrows FINAL"), "200");
+            }
+            Place::InTheStream => assert_eq!(stored("SELECT count() FROM {db}.cellrows WHERE _version > 0"), "0"),
+            Place::InSchemaChange => assert_eq!(
+                stored(&format!(
+                    "SELECT count() FROM system.columns WHERE database = '{}' AND name = 'more'",
+                    stage.name
+                )),
+                "0"
+            ),
+            Place::InTruncate => {
+                assert!(stored("SELECT count() FROM {db}.cellrows FINAL").parse::<u32>().unwrap() >= 200);
+            }
+            Place::DataWritten => assert_ne!(stored("SELECT count() FROM {db}.cellrows WHERE _version > 0"), "0"),
+            Place::CheckpointWritten => assert_ne!(slot(stage), checkpoint(stage)),
+        }
+    }
+
+    /// The fault; none is left of the process where it was killed.
+    fn strike(self, fault: Fault) -> Struck {
+        let (to_postgres, _) = self.place.request();
+        match fault {
+            Fault::Killed => {
+                let Self { place, stage, source, destination, running } = self;
+                kill(running);
+                (if to_postgres { &source } else { &destination }).release_with(Verdict::Drop);
+                return Struck { place, stage, running: None, lost: None };
+            }
+            Fault::Cut => {
+                assert!(self.source.cut() > 0 && (to_postgres || self.destination.cut() > 0));
+                self.held().release_with(Verdict::Drop);
+            }
+            // What waits finds nobody.
+            Fault::Servers => self.held().release_with(Verdict::Drop),
+            Fault::AnswerLost => self.held().release_with(Verdict::LoseAnswer),
+            Fault::Refused => self.held().release_with(Verdict::Refuse(refusal(to_postgres))),
+        }
+        let Self { place, stage, source, destination, running } = self;
+        let held = if to_postgres { source } else { destination };
+        Struck { place, stage, running: Some(running), lost: (fault == Fault::AnswerLost).then_some(held) }
+    }
+}
+
+/// A retryable no: ClickHouse has too much to do, Postgres ends the session.
+fn refusal(by_postgres: bool) -> Vec<u8> {
+    if by_postgres {
+        let fields = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0";
+        let length = u32::try_from(fields.len() + 4).unwrap().to_be_bytes();
+        return [b"E", &length[..], fields].concat();
+    }
+    let text = "Code: 202. DB::Exception: Too many simultaneous queries. (TOO_MANY_SIMULTANEOUS_QUERIES)\n";
+    let head = "HTTP/1.1 500 Internal Server Error\r\nX-ClickHouse-Exception-Code: 202\r\nConnection: close";
+    format!("{head}\r\nContent-Length: {}\r\n\r\n{text}", text.len()).into_bytes()
+}
+
+/// What a fault left.
+struct Struck {
+    place: Place,
+    stage: Stage,
+    /// The process, where it was not killed: it may go on, or have ended with an error.
+    running: Option<Running>,
+    /// Where an answer is to be lost.
+    lost: Option<Proxy>,
+}
+
+impl Struck {
+    /// The source goes on, the process too, or it is started again; then all is as it should be.
+    fn prove(self) {
+        let Self { place, stage, running, lost } = self;
+        let session = connect_again(&stage.postgres.url);
+        session.execute(CHANGES);
+        let written = session.value("SELECT pg_current_wal_lsn()");
+        if let Some(proxy) = lost {
+            stage.wait_until("the answer is lost", |_| proxy.lost_an_answer());
+        }
+        if let Some(running) = running {
+            end(&stage, running, place, &session);
+        }
+        stage.catch_up_and_verify();
+        // Everything that was stored twice is there once.
+        stage.clickhouse.execute("OPTIMIZE TABLE {db}.cellrows FINAL");
+        let verified = stage.pipectl(&["verify"]);
+        assert_eq!(verified.status, Some(0), "{verified}");
+        let moved_on = format!("SELECT '{}'::pg_lsn >= '{written}'::pg_lsn", slot(&stage));
+        assert_eq!(session.value(&moved_on), "t", "the slot stands still");
+    }
+}
+
+/// Waits until a process that was struck is where the source is, or has ended by itself; then ends it.
+fn end(stage: &Stage, mut running: Running, place: Place, session: &Postgres) {
+    if place != Place::InResync {
+        let newest = session.value("SELECT max(id) FROM public.cellrows");
+        let arrived = format!("SELECT count() FROM {{db}}.cellrows FINAL WHERE id = {newest} AND n = 7");
+        stage.wait_until("it goes on or ends", |stage| {
+            running.has_ended() || stage.clickhouse.try_value(&arrived).is_some_and(|count| count == "1")
+        });
+        if !running.has_ended() {
+            running.signal("TERM");
+        }
+    }
+    let outcome = running.finish();
+    // What can be tried again has a code of its own for each server.
+    assert!(matches!(outcome.status, Some(0 | 5 | 6)), "{outcome}");
+}
+
+fn checkpoint(stage: &Stage) -> String {
+    stage.clickhouse.value(
+        "SELECT JSONExtractString(argMax(value, sequence), 'end') FROM {db}.pipectl_state WHERE kind = 'checkpoint'",
+    )
+}
+
+/// How far the slot is confirmed.
+fn slot(stage: &Stage) -> String {
+    connect_again(&stage.admin.url).value(&format!(
+        "SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = 'pipectl_{}'",
+        stage.name
+    ))
+}
+
+/// How many cells are worked on at once: most of their time is waiting.
+const WORKERS: usize = 3;
+
+/// Does something with each of these, several at once; fails the test with the names of those that failed.
+fn each<T: Send, R: Send>(fault: Fault, items: Vec<(Place, T)>, work: impl Fn(Place, T) -> R + Sync) -> Vec<R> {
+    let (queue, done) = (Mutex::new(items.into_iter()), Mutex::new(Vec::new()));
+    let failed = Mutex::new(Vec::new());
+    let worker = || {
+        loop {
+            let Some((place, item)) = queue.lock().unwrap().next() else { return };
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(place, item)));
+            match outcome {
+                Ok(outcome) => done.lock().unwrap().push(outcome),
+                Err(_) => failed.lock().unwrap().push(place),
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(worker);
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    assert!(failed.is_empty(), "{fault:?} at {failed:?}: see above");
+    done.into_inner().unwrap()
+}
+
+fn at_every_place(fault: Fault) {
+    each(fault, Place::ALL.map(|place| (place, ())).to_vec(), |place, ()| {
+        let standing = Standing::at(place, Stage::new(&format!("cell_{place:?}")));
+        standing.check();
+        standing.strike(fault).prove();
+    });
+}
+
+#[test]
+fn a_process_that_is_killed() {
+    at_every_place(Fault::Killed);
+}
+
+#[test]
+fn connections_that_are_cut() {
+    at_every_place(Fault::Cut);
+}
+
+#[test]
+fn answers_that_are_lost() {
+    at_every_place(Fault::AnswerLost);
+}
+
+#[test]
+fn requests_that_are_refused() {
+    at_every_place(Fault::Refused);
+}
+
+#[test]
+fn servers_that_are_killed_and_started_again() {
+    let servers = OtherServers::up("matrix");
+    let urls = servers.urls();
+    let standing = each(Fault::Servers, Place::ALL.map(|place| (place, ())).to_vec(), |place, ()| {
+        let standing = Standing::at(place, Stage::on(&urls, &format!("cell_{place:?}")));
+        standing.check();
+        (place, standing)
+    });
+    assert_eq!(standing.len(), Place::ALL.len());
+    for server in ["postgres", "clickhouse"] {
+        servers.kill(server);
+    }
+    assert!(Postgres::try_connect(&urls.postgres).is_err());
+    let struck = standing.into_iter().map(|(place, standing)| (place, standing.strike(Fault::Servers))).collect();
+    for server in ["postgres", "clickhouse"] {
+        servers.start(server);
+    }
+    each(Fault::Servers, struck, |_, struck: Struck| struck.prove());
+}
