@@ -1,7 +1,6 @@
 //! Records as a connector may send them, written out by hand: what is odd about them is told, and stored where it can be.
 
 use crate::support::{Invocation, Kafka, Outcome, Record, Stage};
-use std::time::Duration;
 
 struct Topics {
     kafka: Kafka,
@@ -118,6 +117,6 @@ fn a_truncation_that_several_processes_meet_parks_the_table_and_says_the_way_bac
     });
     for running in [first, second] {
         running.signal("TERM");
-        running.finish(Duration::from_secs(60));
+        running.finish();
     }
 }
