@@ -40,7 +40,7 @@ fn a_signal_ends_a_long_verb_and_its_summary_is_told() {
     running.wait_for("live: ");
     assert!(running.pid() > 0);
     running.signal("TERM");
-    let outcome = running.finish();
+    let outcome = running.ended();
     assert_eq!(outcome.status, Some(0), "{outcome}");
     assert!(!outcome.stdout.is_empty(), "{outcome}");
 }

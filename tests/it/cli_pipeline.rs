@@ -57,7 +57,7 @@ fn a_running_sync_tells_of_itself() {
     let status = document(&stage.pipectl(&["status", "--output", "json"]));
     assert_eq!((&status["ready"], &status["tables"][0]["state"]), (&Value::Bool(true), &Value::from("ready")));
     running.signal("TERM");
-    let outcome = running.finish();
+    let outcome = running.ended();
     assert_eq!(outcome.status, Some(0), "{outcome}");
     assert_eq!(stage.pipectl(&["status", "--ready"]).status, Some(4), "nobody reads the slot");
     stage.catch_up_and_verify();

@@ -271,7 +271,7 @@ fn end(stage: &Stage, mut running: Running, place: Place, session: &Postgres) {
             running.signal("TERM");
         }
     }
-    let outcome = running.finish();
+    let outcome = running.ended();
     // What can be tried again has a code of its own for each server.
     assert!(matches!(outcome.status, Some(0 | 5 | 6)), "{outcome}");
 }

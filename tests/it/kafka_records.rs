@@ -117,6 +117,6 @@ fn a_truncation_that_several_processes_meet_parks_the_table_and_says_the_way_bac
     });
     for running in [first, second] {
         running.signal("TERM");
-        running.finish();
+        running.ended();
     }
 }

@@ -76,7 +76,7 @@ impl<'a> Both<'a> {
     fn sync(&self) {
         let direct = self.piped.call(&["-c", "direct.yml", "sync", "--until-caught-up"]).spawn();
         let through_topics = self.piped.sync();
-        let direct = direct.finish();
+        let direct = direct.ended();
         for outcome in [through_topics, direct] {
             assert_eq!(outcome.status, Some(0), "{outcome}");
             assert!(!outcome.stderr.contains("parked") && !outcome.stderr.contains("set aside"), "{outcome}");
@@ -236,13 +236,13 @@ fn several_processes_share_the_partitions() {
     piped.connect.wait_until_it_has_caught_up(&piped.stage);
     piped.equal();
     second.signal("TERM");
-    let ended = second.finish();
+    let ended = second.ended();
     assert_eq!(ended.status, Some(0), "{ended}");
     piped.stage.postgres.execute("UPDATE orders SET status = 'last'; UPDATE big SET id = id + 500000, n = 0");
     piped.connect.wait_until_it_has_caught_up(&piped.stage);
     piped.equal();
     first.signal("TERM");
-    let ended = first.finish();
+    let ended = first.ended();
     assert_eq!(ended.status, Some(0), "{ended}");
 }
 

@@ -84,7 +84,7 @@ fn a_static_member_comes_back_without_a_rebalance() {
     first.wait_for("reading 2 partitions");
     let told = first.told().matches("partitions of").count();
     second.signal("TERM");
-    let ended = second.finish();
+    let ended = second.ended();
     assert_eq!(ended.status, Some(0), "{ended}");
     let mut again = member("second");
     again.wait_for("reading 2 partitions");
@@ -97,7 +97,7 @@ fn a_static_member_comes_back_without_a_rebalance() {
     assert_eq!(first.told().matches("partitions of").count(), told, "{}", first.told());
     for running in [first, again] {
         running.signal("TERM");
-        let ended = running.finish();
+        let ended = running.ended();
         assert_eq!(ended.status, Some(0), "{ended}");
     }
 }

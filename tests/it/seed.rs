@@ -106,7 +106,7 @@ fn ctrl_c_ends_live_changes_cleanly() {
     let changed = "SELECT (SELECT count(*) FROM orders) > 100";
     stage.wait_until("there are changes", |stage| stage.postgres.value(changed) == "t");
     running.signal("INT");
-    let done = json(&running.finish());
+    let done = json(&running.ended());
     assert!(done["live"]["inserts"].as_u64().unwrap() > 0, "{done}");
     assert_eq!(done["finished"], true);
 }
@@ -118,7 +118,7 @@ fn a_fill_that_is_given_up_leaves_whole_batches() {
     let running = stage.invocation(&["seed", "--rows", "3000000", "--output", "json"]).spawn();
     stage.wait_until("there are rows", |stage| stage.postgres.value("SELECT count(*) FROM customers") != "0");
     running.signal("INT");
-    let outcome = running.finish();
+    let outcome = running.ended();
     assert_eq!(outcome.status, Some(130), "{outcome}");
     assert!(outcome.stdout.contains("\"finished\": false"), "{outcome}");
     assert_eq!(stage.postgres.value("SELECT count(*) % 50000 FROM customers"), "0");

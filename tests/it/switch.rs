@@ -45,7 +45,7 @@ fn running(stage: &Stage, source: &str) -> Running {
 
 fn stop(running: Running) {
     running.signal("TERM");
-    good(running.finish());
+    good(running.ended());
 }
 
 fn equal(stage: &Stage, source: &str) {

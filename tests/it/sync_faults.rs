@@ -12,7 +12,7 @@ fn changes_arrive(stage: &Stage) {
 
 pub(crate) fn stop(running: Running) {
     running.signal("TERM");
-    let outcome = running.finish();
+    let outcome = running.ended();
     assert_eq!(outcome.status, Some(0), "{outcome}");
 }
 
@@ -127,7 +127,7 @@ fn wrong_credentials_are_not_tried_again() {
     stage
         .admin
         .execute(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{}'", stage.name));
-    let outcome = running.finish();
+    let outcome = running.ended();
     Postgres::connect(&stage.postgres.url).execute("SELECT 1");
     stage.admin.execute(&format!("REASSIGN OWNED BY {0} TO pipectl; DROP OWNED BY {0}; DROP ROLE {0}", stage.name));
     assert_eq!(outcome.status, Some(5), "{outcome}");

@@ -133,7 +133,7 @@ fn held_in_the_copy(stage: &Stage) -> (Running, Proxy, u64) {
 
 pub(crate) fn kill(running: Running) {
     running.signal("KILL");
-    assert_eq!(running.finish().status, None);
+    assert_eq!(running.ended().status, None);
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn a_heap_that_is_rewritten_under_the_copy_loses_no_row() {
     running.wait_for("was rewritten while it was copied");
     running.wait_for("streaming from");
     running.signal("TERM");
-    let outcome = running.finish();
+    let outcome = running.ended();
     assert_eq!(outcome.status, Some(0), "{outcome}");
     stage.catch_up_and_verify();
 }
@@ -197,7 +197,7 @@ fn a_stream_that_is_killed_again_and_again_loses_nothing() {
     let before = stage.clickhouse.value("SELECT count() FROM {db}.docs");
     stage.wait_until("changes arrive", |stage| stage.clickhouse.value("SELECT count() FROM {db}.docs") != before);
     running.signal("TERM");
-    let outcome = running.finish();
+    let outcome = running.ended();
     assert_eq!(outcome.status, Some(0), "{outcome}");
     // The server takes in the last word of a session that has ended in its own time.
     stage.wait_until("everything stored is acknowledged", |stage| confirmed(stage) == checkpoint(stage));
@@ -265,7 +265,7 @@ fn an_idle_pipeline_lets_the_log_go() {
         stage.admin.value(&format!("SELECT '{}'::pg_lsn > '{written}'::pg_lsn", confirmed(stage))) == "t"
     });
     running.signal("TERM");
-    assert_eq!(running.finish().status, Some(0));
+    assert_eq!(running.ended().status, Some(0));
     stage.wait_until("everything stored is acknowledged", |stage| confirmed(stage) == checkpoint(stage));
 }
 

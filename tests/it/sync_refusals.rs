@@ -82,7 +82,7 @@ fn one_reader_at_a_time_and_the_other_is_named() {
         refused(stage.invocation(verb), &["another pipectl works on slot", &pid, "hint:"]);
     }
     running.signal("TERM");
-    assert_eq!(running.finish().status, Some(0));
+    assert_eq!(running.ended().status, Some(0));
 
     let psql_free = Postgres::connect(&stage.admin.url);
     let mut other = Command::new("pg_recvlogical")
@@ -112,7 +112,7 @@ fn open_transactions_are_named_while_the_slot_waits() {
     let line = running.wait_for("the replication slot waits for");
     assert!(line.contains(&pid) && line.contains(" open for "), "{line}");
     running.signal("TERM");
-    running.finish();
+    running.ended();
     refused(stage.invocation(&["sync", "--slot-timeout", "1s"]), &[&pid, "in time", "--slot-timeout"]);
     writer.execute("COMMIT");
     stage.catch_up_and_verify();

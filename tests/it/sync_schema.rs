@@ -22,7 +22,7 @@ fn eventually(pipeline: &Pipeline, sql: &str, wanted: &str) {
 
 fn stop(running: Running) {
     running.signal("TERM");
-    let outcome = running.finish();
+    let outcome = running.ended();
     assert_eq!(outcome.status, Some(0), "{outcome}");
 }
 

@@ -18,7 +18,7 @@ fn signals_end_a_sync_with_their_own_exit_codes() {
         running.wait_for("first copy:");
         running.signal(signal);
         running.wait_for("stopping");
-        let outcome = running.finish();
+        let outcome = running.ended();
         assert_eq!(outcome.status, Some(code), "{outcome}");
     }
     let mut running = stage.invocation(&["sync"]).spawn();
@@ -31,7 +31,7 @@ fn signals_end_a_sync_with_their_own_exit_codes() {
     let mut running = stage.invocation(&["sync"]).spawn();
     running.wait_for("streaming from");
     running.signal("INT");
-    assert_eq!(running.finish().status, Some(0));
+    assert_eq!(running.ended().status, Some(0));
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn a_closed_terminal_ends_it_cleanly_unless_it_was_told_otherwise() {
     stage.postgres.execute("UPDATE public.docs SET n = n + 1 WHERE id < 100");
     running.signal("HUP");
     running.wait_for("stopping");
-    let outcome = running.finish();
+    let outcome = running.ended();
     assert_eq!(outcome.status, Some(0), "{outcome}");
 
     let mut running = stage.invocation(&["sync"]).ignoring_hangup().spawn();
@@ -54,7 +54,7 @@ fn a_closed_terminal_ends_it_cleanly_unless_it_was_told_otherwise() {
     stage
         .wait_until("it goes on", |stage| stage.clickhouse.value("SELECT n FROM {db}.docs FINAL WHERE id = 7") == "-5");
     running.signal("TERM");
-    let outcome = running.finish();
+    let outcome = running.ended();
     assert_eq!(outcome.status, Some(0), "{outcome}");
     stage.catch_up_and_verify();
 }
@@ -91,7 +91,7 @@ fn a_second_signal_stops_it_at_once_while_clickhouse_hangs() {
     running.signal("INT");
     running.wait_for("a second signal stops at once");
     running.signal("INT");
-    let outcome = running.finish();
+    let outcome = running.ended();
     assert_eq!(outcome.status, Some(130), "{outcome}");
     stage.catch_up_and_verify();
 }
@@ -138,7 +138,7 @@ fn a_full_disk_of_clickhouse_is_waited_for() {
     std::fs::remove_file(&ballast).unwrap();
     running.wait_for("went on after");
     running.signal("TERM");
-    let outcome = running.finish();
+    let outcome = running.ended();
     assert_eq!(outcome.status, Some(0), "{outcome}");
     stage.catch_up_and_verify();
 }

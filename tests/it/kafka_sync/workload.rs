@@ -182,7 +182,7 @@ fn random_transactions_are_stored_the_same_by_both_transports() {
     write(&piped.stage.postgres, &piped.stage.admin, seed);
     for running in [direct, topics] {
         running.signal("TERM");
-        let ended = running.finish();
+        let ended = running.ended();
         assert_eq!(ended.status, Some(0), "{ended}");
     }
     both.sync();

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A call of the binary that is being put together.
 pub(crate) struct Invocation {
@@ -78,7 +78,7 @@ impl Invocation {
 
     /// Runs it to its end; fails the test where that takes too long.
     pub(crate) fn run(self) -> Outcome {
-        self.spawn().finish()
+        self.spawn().ended()
     }
 
     /// Starts it and lets it run.
@@ -167,16 +167,25 @@ impl Running {
         self.child.id()
     }
 
+    /// The same, where more than the usual patience may be needed.
+    pub(crate) fn finish(self, timeout: Duration) -> Outcome {
+        self.ended_within(timeout.max(PATIENCE))
+    }
+
     /// Waits for its end; fails the test where it does not come.
-    pub(crate) fn finish(mut self) -> Outcome {
-        let deadline = Instant::now() + PATIENCE;
+    pub(crate) fn ended(self) -> Outcome {
+        self.ended_within(PATIENCE)
+    }
+
+    fn ended_within(mut self, timeout: Duration) -> Outcome {
+        let deadline = Instant::now() + timeout;
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("the process can be waited for") {
                 break status;
             }
             if Instant::now() > deadline {
                 let lines = lines(&self.told).lines.join("\n");
-                panic!("still running after {PATIENCE:?}; its stderr:\n{lines}");
+                panic!("still running after {timeout:?}; its stderr:\n{lines}");
             }
             std::thread::sleep(super::PAUSE);
         };

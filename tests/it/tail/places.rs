@@ -62,7 +62,7 @@ fn following_shows_the_last_ones_and_what_comes_in() {
     // The last ten of each partition: all there is, then two that come in.
     let more = |n: i32| Record::new(&topic, &n.to_string(), &format!("{{\"n\":{n}}}")).at(0);
     topics.kafka.send([more(10), more(11)]);
-    let outcome = running.finish();
+    let outcome = running.ended();
     assert_eq!(outcome.status, Some(0), "{outcome}");
     let mut found: Vec<i64> = objects(&outcome).iter().map(|object| object["value"]["n"].as_i64().unwrap()).collect();
     found.sort_unstable();
@@ -87,10 +87,10 @@ fn an_end_that_lies_ahead_is_waited_for() {
     topics.kafka.send([Record::new(&topic, "10", "{\"n\":10}").at(0), late, other]);
     let soon = topics.invocation(&[&topic, "--from", "end", "--to", &format!("@{}", now + 1000)]).run();
     assert_eq!((soon.status, soon.stdout.as_str()), (Some(0), ""), "{soon}");
-    let outcome = by_offset.finish();
+    let outcome = by_offset.ended();
     let found: Vec<i64> = objects(&outcome).iter().map(|object| object["value"]["n"].as_i64().unwrap()).collect();
     assert_eq!((outcome.status, found), (Some(0), vec![8, 10]));
-    let outcome = by_time.finish();
+    let outcome = by_time.ended();
     let found: Vec<i64> = objects(&outcome).iter().map(|object| object["value"]["n"].as_i64().unwrap()).collect();
     assert_eq!((outcome.status, found), (Some(0), vec![10]));
 }
@@ -103,7 +103,7 @@ fn a_signal_or_a_closed_stdout_ends_it_quietly() {
         let mut running = topics.invocation(&[&topic, "--from", "beginning", "-v"]).spawn();
         running.wait_for("reading");
         running.signal(name);
-        running.finish()
+        running.ended()
     };
     let outcome = follow("INT");
     assert_eq!(outcome.status, Some(0), "{outcome}");
@@ -130,7 +130,7 @@ fn topics_and_partitions_that_appear_later_are_read() {
     let second = topics.kafka.topic("public.b", 1);
     topics.kafka.add_partitions(&first, 2);
     topics.kafka.send([Record::new(&second, "1", "{\"n\":1}"), Record::new(&first, "1", "{\"n\":2}").at(1)]);
-    let outcome = running.finish();
+    let outcome = running.ended();
     assert_eq!(outcome.status, Some(0), "{outcome}");
     let mut found: Vec<i64> = objects(&outcome).iter().map(|object| object["value"]["n"].as_i64().unwrap()).collect();
     found.sort_unstable();

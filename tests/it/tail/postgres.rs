@@ -29,7 +29,7 @@ fn changes_come_straight_from_a_slot_that_goes_again() {
          DELETE FROM public.full_rows;
          TRUNCATE public.orders, public.other",
     );
-    let outcome = running.finish();
+    let outcome = running.ended();
     assert_eq!(outcome.status, Some(0), "{outcome}");
     let found = objects(&outcome);
     let ops: Vec<&str> = found.iter().map(|object| object["op"].as_str().unwrap()).collect();
@@ -63,7 +63,7 @@ fn a_signal_ends_it_and_its_slot() {
     let mut running = stage.invocation(&["tail", "--source", "postgres", "--publication", "mine"]).spawn();
     running.wait_for("showing what is committed from now on");
     running.signal("INT");
-    let outcome = running.finish();
+    let outcome = running.ended();
     assert_eq!(outcome.status, Some(0), "{outcome}");
     stage.wait_until("the slot is gone", |stage| {
         stage.admin.value("SELECT count(*) FROM pg_replication_slots WHERE database = current_database()") == "0"

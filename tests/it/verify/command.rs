@@ -122,6 +122,6 @@ fn peak_memory(sides: &Sides, arguments: &[&str]) -> (Option<i32>, u64) {
         }
         peak
     });
-    let outcome = running.finish();
+    let outcome = running.ended();
     (outcome.status, watcher.join().unwrap())
 }

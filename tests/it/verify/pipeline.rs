@@ -46,7 +46,7 @@ fn every_type_arrives_equal_by_snapshot_and_by_stream() {
     let compared: u64 = found["tables"].as_array().unwrap().iter().map(|table| table["rows"].as_u64().unwrap()).sum();
     assert_eq!(compared, 2 * rows as u64);
     running.signal("TERM");
-    assert_eq!(running.finish().status, Some(0));
+    assert_eq!(running.ended().status, Some(0));
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_pipeline_is_equal_while_it_changes() {
         }
     });
     running.signal("TERM");
-    assert_eq!(running.finish().status, Some(0));
+    assert_eq!(running.ended().status, Some(0));
 }
 
 #[test]
