@@ -21,7 +21,8 @@ fn document(outcome: &Outcome) -> Value {
     value
 }
 
-fn get(address: &str, path: &str) -> (String, String) {
+/// The code and the body of an answer.
+pub(crate) fn get(address: &str, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
     let mut text = String::new();

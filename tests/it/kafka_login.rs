@@ -99,6 +99,8 @@ fn a_clients_certificate_logs_in() {
         [("security.protocol", "ssl"), ("ssl.certificate.location", certificate.as_str()), ("ssl.key.location", &key)];
     let outcome = topics.sync("PIPECTL_KAFKA_SSL_BROKERS", "PIPECTL_KAFKA_WRONG_CA", &properties);
     refused(&outcome, "check the certificates");
+    let outcome = topics.sync("PIPECTL_KAFKA_SSL_BROKERS", "PIPECTL_KAFKA_CA", &properties[..1]);
+    refused(&outcome, "check the certificates");
     let outcome = topics.sync("PIPECTL_KAFKA_SSL_BROKERS", "PIPECTL_KAFKA_CA", &properties);
     topics.arrived(&outcome);
 }

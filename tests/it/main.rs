@@ -25,6 +25,7 @@ mod doctor;
 mod fault_matrix;
 mod kafka_faults;
 mod kafka_login;
+mod kafka_operation;
 mod kafka_records;
 mod kafka_stack;
 mod kafka_sync;

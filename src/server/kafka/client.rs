@@ -101,12 +101,18 @@ fn is_secret(key: &str) -> bool {
 
 /// As [`kafka_error`], from a code and librdkafka's own words.
 pub fn code_error(tried: &str, code: Code, reason: &str) -> Error {
-    let (kind, hint) = verdict(code);
+    let (kind, hint) = verdict(refused_by_tls(code, reason));
     let error = Error::new(kind, tried).because(reason.to_owned());
     match hint {
         Some(hint) => error.hint(hint),
         None => error,
     }
+}
+
+/// A broker that does not take a client's certificate, or wants one, closes the connection; librdkafka tells of that as of any other end. The alert says
+/// that another attempt cannot help.
+fn refused_by_tls(code: Code, reason: &str) -> Code {
+    if code == Code::BrokerTransportFailure && reason.contains("SSL alert number") { Code::SSL } else { code }
 }
 
 fn verdict(code: Code) -> (Kind, Option<&'static str>) {
@@ -192,6 +198,13 @@ mod tests {
     use super::*;
     use crate::config::Secret;
     use std::collections::BTreeMap;
+
+    #[test]
+    fn an_alert_of_tls_is_a_verdict_and_a_lost_connection_is_none() {
+        let alert = "ssl://b/bootstrap: Receive failed: error:0A000412:SSL routines::sslv3 alert bad certificate: SSL alert number 42";
+        let kind = |reason: &str| code_error("x", Code::BrokerTransportFailure, reason).kind();
+        assert_eq!((kind(alert), kind("Receive failed: Disconnected")), (Kind::Source, Kind::SourceUnreachable));
+    }
 
     #[test]
     fn properties_stand_between_brokers_and_what_the_caller_insists_on() {

@@ -74,6 +74,11 @@ impl Proxy {
         proxy
     }
 
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The URL with the proxy in the server's place.
     pub(crate) fn url(&self, url: &str) -> String {
         url.replacen(&format!(":{}", self.server), &format!(":{}", self.port), 1)
