@@ -144,7 +144,7 @@ fn decision(table: &TableSchema) -> Option<(&'static str, &'static str)> {
     }
     table.key.is_empty().then_some((
         "has no key that rows can be told apart by: it is left out until it has a primary key,\n  # or its inserts alone are \
-         taken (insert_only)",
+         taken (insert_only), or all changes under REPLICA IDENTITY FULL (multiset)",
         "keyless: refuse",
     ))
 }

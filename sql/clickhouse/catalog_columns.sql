@@ -1,4 +1,4 @@
--- The columns of the tables and views of a database, in their order: of all, or of one table and its current view.
+-- The columns of the tables and views of a database, in their order: of all, or of one table, its current view and its log.
 SELECT
     table,
     name,
@@ -8,5 +8,5 @@ SELECT
     comment
 FROM system.columns
 WHERE database = {database:String}
-    AND ({table:String} = '' OR table IN ({table:String}, concat({table:String}, '_current')))
+    AND ({table:String} = '' OR table IN ({table:String}, concat({table:String}, '_current'), concat({table:String}, '__log')))
 ORDER BY table, position

@@ -1,4 +1,4 @@
--- The tables and views of a database: all, or one table and its current view.
+-- The tables and views of a database: all, or one table, its current view and its log.
 SELECT
     name,
     engine,
@@ -9,4 +9,4 @@ SELECT
     total_rows
 FROM system.tables
 WHERE database = {database:String}
-    AND ({table:String} = '' OR name IN ({table:String}, concat({table:String}, '_current')))
+    AND ({table:String} = '' OR name IN ({table:String}, concat({table:String}, '_current'), concat({table:String}, '__log')))

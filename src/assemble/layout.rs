@@ -1,7 +1,7 @@
 //! From a table's plan to the layout of its batches.
 
 use crate::batch::{Layout, LayoutColumn, Ranges};
-use crate::change::Lsn;
+use crate::change::{Lsn, ReplicaIdentity};
 use crate::sink::clickhouse::{SOURCE_DELETED_COLUMN, TablePlan};
 use std::sync::Arc;
 
@@ -23,7 +23,9 @@ pub(super) fn layout(plan: &TablePlan, target: &str, ranges: Ranges, first_commi
         columns: plan.columns.iter().filter_map(column).collect(),
         key: plan.sorting_key.clone(),
         version_column: plan.version_column.clone(),
-        deleted_column: (!plan.insert_only).then(|| plan.deleted_column.clone()),
+        deleted_column: plan.log.is_none().then(|| plan.deleted_column.clone()),
+        log: plan.log,
+        identity: (plan.schema.identity != ReplicaIdentity::Full).then(|| plan.identity.clone()),
         source_deleted_column: plan.keeps_deleted.then(|| SOURCE_DELETED_COLUMN.to_owned()),
         ranges,
         first_commit,

@@ -196,7 +196,7 @@ impl Preparation<'_> {
             let relation = plan.schema.relid;
             let all = plan_ranges(copying.lock.client(), &plan.schema).await?;
             let known = copying.state.tables.contains_key(&relation);
-            if known && plan.insert_only {
+            if known && plan.log.is_some() {
                 return Err(keyless_interrupted(plan));
             }
             let left = if known { not_stored(all, copying.state, relation) } else { numbered(all) };

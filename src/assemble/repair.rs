@@ -11,7 +11,7 @@
 
 use super::copies::no_postgres;
 use super::layout::layout;
-use crate::batch::{ColumnBuffer, Layout, RowMap, TableBatch, ValueType, needs_text};
+use crate::batch::{ColumnBuffer, Deletions, Layout, RowMap, TableBatch, ValueType, needs_text};
 use crate::change::{Field, Lsn, Version};
 use crate::config::{PostgresSettings, Settings};
 use crate::error::{Error, Kind, Result};
@@ -181,19 +181,29 @@ impl<'a> Repair<'a> {
             return Ok(0);
         }
         let (mut batch, mut count) = (table.batch()?, 0);
+        // Where rows stay that are gone at the source, they get the time of the repair.
+        let stays = table.layout.source_deleted_column.is_some();
+        let mut kept = Deletions::new(Arc::clone(&table.layout)).filter(|_| stays);
         let mut there = found.stored_keys()?;
         while let Some((key, sorting)) = there.next().await? {
             let is_there = stored.get(&key).is_some_and(|written| table.same_key(written, &sorting));
             if !gone.contains(&key) || is_there {
                 continue;
             }
+            count += 1;
+            if let Some(kept) = kept.as_mut().filter(|_| !stored.contains_key(&key)) {
+                kept.push_key(&sorting, (table.version, super::kept::now()));
+                continue;
+            }
             batch.push_tombstone_of(&sorting, table.version).map_err(|fault| {
                 Error::new(Kind::Unexpected, "could not read the key of a stored row").because(fault.fault.to_string())
             })?;
-            count += 1;
             if self.is_full(&batch) {
                 self.send(std::mem::replace(&mut batch, table.batch()?)).await?;
             }
+        }
+        if let Some(kept) = kept {
+            retrying(&self.progress, &self.stop, || self.sink.mark_deleted(&kept)).await?;
         }
         self.send(batch).await?;
         Ok(count)

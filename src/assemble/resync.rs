@@ -282,7 +282,7 @@ impl Run<'_> {
         self.execute(&ddl::create_table(&plan.shape(), settings)).await?;
         self.execute(&format!("EXCHANGE TABLES {shadow} AND {table}{cluster}")).await?;
         self.execute(&format!("DROP TABLE IF EXISTS {shadow}{cluster} SYNC")).await?;
-        if plan.current_view {
+        if plan.shape().current_view {
             self.execute(&ddl::create_current_view(&plan.shape(), settings)).await?;
         }
         Ok(())

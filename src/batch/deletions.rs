@@ -82,6 +82,14 @@ impl Deletions {
         Ok(())
     }
 
+    /// Appends a key as it lies in a row that ClickHouse sent.
+    pub fn push_key(&mut self, key: &[u8], (version, at): (Version, i64)) {
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(&version.0.to_le_bytes());
+        self.bytes.extend_from_slice(&at.to_le_bytes());
+        self.ends.push(self.bytes.len());
+    }
+
     fn undo(&mut self, start: usize) {
         self.bytes.truncate(start);
         self.buffers.iter_mut().filter(|buffer| buffer.rows() > 0).for_each(ColumnBuffer::undo);

@@ -5,6 +5,7 @@ mod column;
 mod column_type;
 mod deletions;
 mod leb128;
+mod log;
 mod table;
 mod transform;
 
@@ -13,6 +14,7 @@ pub use column::{ColumnBuffer, Fault};
 pub use column_type::{ColumnType, ValueType};
 pub use deletions::Deletions;
 pub(crate) use leb128::push_leb128;
+pub use log::{LogColumns, LogEntry, LogForm, LogOp};
 pub use table::{Layout, LayoutColumn, RowFault, RowMap, TableBatch};
 pub use transform::Transform;
 

@@ -1,6 +1,7 @@
 //! A table's rows on their way: a buffer a column, with version and deletion mark.
 
 use super::column::{ColumnBuffer, Fault};
+use super::log::{LogColumns, LogEntry, LogForm};
 use super::{ColumnType, Ranges, Transform};
 use crate::change::{Field, Lsn, SourceType, Version};
 use crate::failpoint;
@@ -23,10 +24,21 @@ pub struct Layout {
     pub deleted_column: Option<String>,
     /// Name of the column with the time at which a row was deleted at the source; where present, such rows stay.
     pub source_deleted_column: Option<String>,
+    /// What is kept where there is no such mark.
+    pub log: Option<LogForm>,
+    /// Indexes into `columns` of what an old row surely has; none where the source sends whole old rows.
+    pub identity: Option<Vec<usize>>,
     /// What dates and times the destination can hold.
     pub ranges: Ranges,
     /// Commits before this one are part of the table's copy: of rows that are kept each for itself they must not be stored again.
     pub first_commit: Lsn,
+}
+
+impl Layout {
+    /// Whether all changes are rows of their own.
+    pub fn is_history(&self) -> bool {
+        matches!(self.log, Some(LogForm::Changes | LogForm::Signed))
+    }
 }
 
 /// A column of a [`Layout`].
@@ -75,11 +87,12 @@ pub struct RowFault {
 /// Rows of one table.
 #[derive(Debug)]
 pub struct TableBatch {
-    layout: Arc<Layout>,
-    columns: Vec<ColumnBuffer>,
+    pub(super) layout: Arc<Layout>,
+    pub(super) columns: Vec<ColumnBuffer>,
     versions: Vec<u8>,
     deleted: Vec<u8>,
     ordinals: Vec<u8>,
+    pub(super) log: LogColumns,
     last: Option<(Version, u64)>,
     rows: usize,
     bytes: usize,
@@ -96,6 +109,7 @@ impl TableBatch {
             versions: Vec::new(),
             deleted: Vec::new(),
             ordinals: Vec::new(),
+            log: LogColumns::default(),
             last: None,
             rows: 0,
             bytes: 0,
@@ -152,6 +166,11 @@ impl TableBatch {
     /// The ordinals' bytes: places among the rows that share a version.
     pub fn ordinals(&self) -> &[u8] {
         &self.ordinals
+    }
+
+    /// What rows of a log say beside their values.
+    pub fn log(&self) -> &LogColumns {
+        &self.log
     }
 
     /// Appends a row.
@@ -284,7 +303,7 @@ impl TableBatch {
     }
 
     /// Rows older than a column hold what Postgres answers for them, always written out.
-    fn append_absent(&mut self, map: &RowMap) -> Result<(), RowFault> {
+    pub(super) fn append_absent(&mut self, map: &RowMap) -> Result<(), RowFault> {
         for &index in &map.absent {
             let missing = self.layout.columns.get(index).and_then(|column| column.missing.as_deref());
             let field = missing.map_or(Field::Null, |text| Field::Text(text.as_bytes()));
@@ -295,7 +314,7 @@ impl TableBatch {
         Ok(())
     }
 
-    fn undo_columns(&mut self) {
+    pub(super) fn undo_columns(&mut self) {
         for column in self.columns.iter_mut().filter(|column| column.rows() > self.rows) {
             column.undo();
         }
@@ -303,6 +322,18 @@ impl TableBatch {
 
     #[inline]
     fn finish_row(&mut self, version: Version, deleted: u8, bytes: usize) {
+        self.finish(version, (deleted, LogEntry::READ), bytes);
+    }
+
+    pub(super) fn finish_entry(&mut self, version: Version, entry: LogEntry, bytes: usize) {
+        self.finish(version, (0, entry), bytes + 16);
+    }
+
+    #[inline]
+    fn finish(&mut self, version: Version, (deleted, entry): (u8, LogEntry), bytes: usize) {
+        if let Some(form) = self.layout.log {
+            self.log.push(form, entry);
+        }
         self.versions.extend_from_slice(&version.0.to_le_bytes());
         self.deleted.push(deleted);
         if self.layout.deleted_column.is_none() {
@@ -329,7 +360,7 @@ impl TableBatch {
 }
 
 #[inline]
-fn width(field: Field<'_>) -> usize {
+pub(super) fn width(field: Field<'_>) -> usize {
     match field {
         Field::Null | Field::Unchanged => 1,
         Field::Text(bytes) | Field::Binary(bytes) => bytes.len() + 1,
@@ -337,11 +368,11 @@ fn width(field: Field<'_>) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::batch::ValueType;
 
-    fn layout() -> Arc<Layout> {
+    pub(in crate::batch) fn layout() -> Arc<Layout> {
         let column = |name: &str, source, column_type, missing: Option<&str>| LayoutColumn {
             name: name.into(),
             source,
@@ -361,6 +392,8 @@ mod tests {
             version_column: "_version".into(),
             deleted_column: Some("_deleted".into()),
             source_deleted_column: None,
+            log: None,
+            identity: None,
             ranges: Ranges::default(),
             first_commit: Lsn::ZERO,
         })
@@ -408,7 +441,8 @@ mod tests {
 
     #[test]
     fn rows_that_share_a_version_are_counted_over_batches() {
-        let keyless = Arc::new(Layout { deleted_column: None, ..Layout::clone(&layout()) });
+        let keyless = Layout { deleted_column: None, log: Some(LogForm::Inserts), ..Layout::clone(&layout()) };
+        let keyless = Arc::new(keyless);
         let map = RowMap::by_name(&keyless, ["id", "name"].into_iter());
         let row = || [Field::Text(b"1"), Field::Text(b"x")].into_iter();
         let version = Version::new(Lsn(2), Lsn(1));

@@ -205,6 +205,8 @@ pub enum Keyless {
     Refuse,
     /// Publish its inserts alone.
     InsertOnly,
+    /// Follow all of its changes, as rows that come and go: each is there as often as in the source.
+    Multiset,
 }
 
 /// What is stored of a change.

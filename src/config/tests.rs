@@ -39,7 +39,7 @@ fn six_errors_are_six_lines() {
             "line 1: pipeline: \"Shop\" must be a lower-case letter, then up to 40 lower-case letters, digits or _",
             "line 3: postgres.url: the variable PG is not set (${PG:-…} gives a default)",
             "line 6: clickhouse.databse: unknown key (did you mean database?)",
-            "line 9: tables[0].keyless: \"refsue\" must be refuse or insert_only (did you mean refuse?)",
+            "line 9: tables[0].keyless: \"refsue\" must be refuse or insert_only or multiset (did you mean refuse?)",
             "line 11: sync.batch.max_age: \"1 sec\" is not a length of time, such as 500ms, 90s, 5m or 1h",
             "line 12: sync.memory: must be one value, not a list",
         ]

@@ -17,10 +17,10 @@ pub struct Captured {
 }
 
 impl Captured {
-    /// Whether one of the tables has no key: its rows are told apart by their place in the transaction, which the connector then has to
+    /// Whether rows of one of the tables stand each for itself: they are told apart by their place in the transaction, which the connector then has to
     /// write down.
     pub fn needs_transaction_metadata(&self) -> bool {
-        self.tables.iter().any(|table| table.insert_only)
+        self.tables.iter().any(|table| table.log.is_some())
     }
 }
 

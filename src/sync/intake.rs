@@ -1,6 +1,6 @@
 //! Takes changes in: each row goes straight from its message into the column buffers of its table's open batch.
 
-use crate::batch::{Deletions, Fault, Layout, RowFault, RowMap, TableBatch};
+use crate::batch::{Deletions, Fault, Layout, LogEntry, LogForm, LogOp, RowFault, RowMap, TableBatch};
 use crate::change::{Field, Lsn, Position, SourceType, Version};
 use crate::decode::pgoutput::{self, Message, Old, Relation, Tuple};
 use crate::error::{Error, Kind, Result};
@@ -170,7 +170,11 @@ impl Intake {
             key_changed,
             from_destination: true,
         };
-        let outcome = store(batch, &map, &parsed, version);
+        let outcome = if layout.is_history() {
+            store_logged(batch, &map, &parsed, (version, self.committed_at)).map_err(StoreFault::Row)
+        } else {
+            store(batch, &map, &parsed, version)
+        };
         let (rows, bytes) = (batch.rows() - before.0, batch.bytes() - before.1);
         self.largest = self.largest.max(batch.rows());
         if layout.deleted_column.is_none()
@@ -218,6 +222,16 @@ impl Intake {
         let (version, _) = self.version(lsn)?;
         for id in relations {
             if let Some((_, Adopted::Stored { layout, .. })) = self.tables.get(id) {
+                if layout.is_history() {
+                    if version.transaction() >= layout.first_commit {
+                        let batch = open(&mut self.open, layout, self.counted.get(id).copied())?;
+                        batch.push_emptied(version, self.committed_at);
+                        self.counted.extend(batch.last().map(|last| (*id, last)));
+                        self.rows += 1;
+                    }
+                    self.since.get_or_insert_with(Instant::now);
+                    continue;
+                }
                 self.truncations.push(Truncation { layout: Arc::clone(layout), version, at: self.committed_at });
                 self.since.get_or_insert_with(Instant::now);
             }
@@ -294,6 +308,30 @@ fn store(batch: &mut TableBatch, map: &RowMap, message: &Message<'_>, version: V
                 Err(RowFault { fault: Fault::Unchanged, .. }) => Err(StoreFault::Gap { key_changed }),
                 outcome => Ok(outcome?),
             }
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Appends what a change is in a log: a row each for the old and the new one. A signed log needs the whole old row.
+fn store_logged(
+    batch: &mut TableBatch,
+    map: &RowMap,
+    message: &Message<'_>,
+    (version, at): (Version, i64),
+) -> Result<(), RowFault> {
+    let signed = batch.layout().log == Some(LogForm::Signed);
+    let entry = |op, key_only| LogEntry { op, at: Some(at), key_only };
+    let is_key = |old: &Old<'_>| matches!(old, Old::Key(_));
+    match *message {
+        Message::Insert { new, .. } => batch.push_logged(map, new, version, entry(LogOp::Insert, false)),
+        Message::Delete { old, .. } => batch.push_logged(map, old.tuple(), version, entry(LogOp::Delete, is_key(&old))),
+        Message::Update { old: None, .. } if signed => Err(RowFault { column: 0, fault: Fault::Unchanged }),
+        Message::Update { old, new, .. } => {
+            if let Some(old) = old {
+                batch.push_logged(map, old.tuple(), version, entry(LogOp::Before, is_key(&old)))?;
+            }
+            batch.push_logged(map, merged(new, old), version, entry(LogOp::Update, false))
         }
         _ => Ok(()),
     }

@@ -68,6 +68,16 @@ impl Stored<'_> {
     ) -> ClickHouseText<'a> {
         let present = |name: &String| self.0.column(name).map(|_| quote_ident(name));
         let last = if self.0.engine.contains("Replacing") || self.0.engine == "Distributed" { " FINAL" } else { "" };
+        if let Some(view) = &plan.view {
+            return ClickHouseText {
+                table: compared,
+                shift,
+                relation: format!("{}.{} AS t", quote_ident(&settings.database), quote_ident(view)),
+                deleted_column: None,
+                source_deleted_column: None,
+                version_column: None,
+            };
+        }
         ClickHouseText {
             table: compared,
             shift,

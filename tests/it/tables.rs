@@ -453,7 +453,7 @@ fn mistakes_in_tables_are_configuration_errors() {
         ("  - source: public.orders\n    columns: {totl: {exclude: true}}\n", "\"totl\""),
         ("  - source: public.orders\n    order_by: [at, id]\n", "REPLICA IDENTITY FULL"),
         ("  - source: public.orders\n    order_by: [at]\n", "leaves out \"id\""),
-        ("  - source: public.orders\n    mode: log\n", "not available in this version"),
+        ("  - source: public.orders\n    mode: log\n    order_by: [id]\n", "only goes with `mode: replica`"),
     ] {
         stage.config(&format!("tables:\n{rest}"));
         let told = refused(&stage, 3);

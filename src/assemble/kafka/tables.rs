@@ -18,7 +18,7 @@ use crate::server::clickhouse::Server;
 use crate::server::kafka::{Cluster, client_config, is_compacted};
 use crate::server::postgres::table_of_name;
 use crate::server::registry::{self, Registry};
-use crate::sink::clickhouse::{left_out, plan_table};
+use crate::sink::clickhouse::{left_out, plan_table, stored_name};
 use crate::sync::Progress;
 use rdkafka::ClientConfig;
 use std::collections::{HashMap, HashSet};
@@ -80,7 +80,7 @@ impl RecordCatalog {
             self.progress.note(format!("warning: {reason}"));
             return Ok(AdoptedRecords::Ignored);
         }
-        let (relation, target) = (schema.relid, rule.target_of(&schema.name));
+        let (relation, target) = (schema.relid, stored_name(&schema, rule));
         match self.live.state.tables.get(&relation).map(|record| record.phase) {
             Some(TablePhase::Parked) => return Ok(AdoptedRecords::Parked(relation)),
             Some(TablePhase::Ready | TablePhase::Copying) => {}

@@ -2,7 +2,7 @@
 
 use super::super::{connector, copies::no_postgres, kafka};
 use super::Sides;
-use crate::config::Settings;
+use crate::config::{Settings, TableMode};
 use crate::error::{Error, Kind, Result};
 use crate::server::kafka::Cluster;
 use crate::server::postgres::tables;
@@ -47,7 +47,7 @@ impl Look {
         let mut keyless = Vec::new();
         for schema in tables(client).await? {
             let rule = settings.rule_for(&schema.name).filter(|rule| left_out(&schema, rule).is_none());
-            if rule.is_some() && schema.key.is_empty() {
+            if rule.is_some_and(|rule| schema.key.is_empty() || rule.mode == TableMode::Log) {
                 keyless.push(schema.name.to_string());
             }
         }

@@ -118,7 +118,7 @@ async fn refuse_what_cannot_change(settings: &Settings, look: &Look) -> Result<(
     if !look.keyless.is_empty() {
         return Err(Error::new(
             Kind::Config,
-            format!("tables without a key cannot change the transport: {}", look.keyless.join(", ")),
+            format!("tables without a key, and logs, cannot change the transport: {}", look.keyless.join(", ")),
         )
         .hint("give them a key, or leave them out of the configuration"));
     }

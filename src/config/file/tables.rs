@@ -41,7 +41,10 @@ fn rule(section: Section<'_>) -> Option<TableRule> {
     let mut rule = TableRule::new(source.clone().unwrap_or_default());
     rule.exclude = section.names("exclude").unwrap_or_default();
     rule.keyless = section
-        .choice("keyless", &[("refuse", Keyless::Refuse), ("insert_only", Keyless::InsertOnly)])
+        .choice(
+            "keyless",
+            &[("refuse", Keyless::Refuse), ("insert_only", Keyless::InsertOnly), ("multiset", Keyless::Multiset)],
+        )
         .unwrap_or_default();
     rule.target = target;
     rule.order_by = section.names("order_by");
@@ -93,6 +96,19 @@ fn consistent(section: &Section<'_>, rule: &TableRule) {
     }
     if rule.order_by.as_ref().is_some_and(Vec::is_empty) {
         section.problem("order_by", "is empty; leave it out for the table's own key");
+    }
+    if rule.mode == TableMode::Log {
+        for key in ["order_by", "deletes"] {
+            if section.has(key) {
+                section.problem(key, "only goes with `mode: replica`: a log is sorted by the order of the changes, and keeps all of them");
+            }
+        }
+        if rule.keyless == Keyless::Multiset {
+            section.problem(
+                "keyless",
+                "`multiset` only goes with `mode: replica`: under REPLICA IDENTITY FULL a log needs no key",
+            );
+        }
     }
     if rule.mode == TableMode::Log && rule.current_view {
         section.problem("current_view", "only goes with `mode: replica`: a log has no current rows");

@@ -133,6 +133,7 @@ mod tests {
             sorting_key: vec!["id".to_owned()],
             partition_by: None,
             current_view: false,
+            counted_in: None,
         };
         let good = StoredTable {
             engine: "ReplacingMergeTree".to_owned(),

@@ -1,7 +1,7 @@
 //! What is read from Postgres before anything is judged.
 
 use crate::change::TableName;
-use crate::config::{PostgresSettings, Settings, TableRule, inserts_publication};
+use crate::config::{Keyless, PostgresSettings, Settings, TableMode, TableRule, inserts_publication};
 use crate::error::{Error, Kind, Result};
 use crate::server::postgres::server_error;
 use serde::Deserialize;
@@ -94,6 +94,13 @@ impl Table {
     /// Whether Postgres can tell an old row of it: else it refuses UPDATE and DELETE where they are published.
     pub(super) fn identifies_rows(&self) -> bool {
         self.identity == "full" || self.identity_has_key
+    }
+
+    /// Whether all changes of it are followed although it may have no key.
+    pub(super) fn is_followed(&self, rule: &TableRule) -> bool {
+        let asked =
+            rule.keyless == Keyless::Multiset || (rule.mode == TableMode::Log && rule.keyless == Keyless::Refuse);
+        self.identity == "full" && asked
     }
 }
 

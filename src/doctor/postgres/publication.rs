@@ -38,7 +38,8 @@ pub(super) fn check(facts: &Facts<'_>, findings: &mut Findings) {
 fn publishable<'f>(facts: &'f Facts<'_>) -> impl Iterator<Item = (&'f Table, &'f TableRule)> {
     facts
         .chosen()
-        .filter(|(table, _)| !table.unlogged && table.identifies_rows() && (table.has_key || table.identity_has_key))
+        .filter(|(table, _)| !table.unlogged && table.identifies_rows())
+        .filter(|(table, rule)| table.has_key || table.identity_has_key || table.is_followed(rule))
 }
 
 /// Tables as a publication's statement names them, with their row filters.

@@ -50,7 +50,9 @@ fn matched(facts: &Facts<'_>) -> Finding {
 fn copied<'f>(facts: &'f Facts<'_>) -> impl Iterator<Item = &'f Table> {
     facts
         .leaves()
-        .filter(|(table, rule)| table.has_key || table.identity_has_key || rule.keyless == Keyless::InsertOnly)
+        .filter(|(table, rule)| {
+            table.has_key || table.identity_has_key || table.is_followed(rule) || rule.keyless == Keyless::InsertOnly
+        })
         .map(|(table, _)| table)
 }
 
@@ -90,20 +92,26 @@ fn row_security(facts: &Facts<'_>) -> Finding {
 fn keyless(facts: &Facts<'_>) -> Finding {
     let without: Vec<(&Table, &TableRule)> =
         facts.chosen().filter(|(table, _)| !table.identity_has_key && !table.has_key).collect();
-    let refused: Vec<&Table> =
-        without.iter().filter(|(_, rule)| rule.keyless == Keyless::Refuse).map(|(table, _)| *table).collect();
+    let refused: Vec<&Table> = without
+        .iter()
+        .filter(|(table, rule)| rule.keyless != Keyless::InsertOnly && !table.is_followed(rule))
+        .map(|(table, _)| *table)
+        .collect();
     if without.is_empty() {
         return Finding::pass("every table has a key");
     }
     if refused.is_empty() {
-        return Finding::pass(format!("{}: their inserts alone are carried", some_of(&names(tables_of(&without)))));
+        return Finding::pass(format!(
+            "{}: followed by whole rows, or their inserts alone",
+            some_of(&names(tables_of(&without)))
+        ));
     }
     let deferrable = refused.iter().any(|table| table.deferrable_key);
     let names = names(refused);
     let note = if deferrable {
-        "a DEFERRABLE primary key is no key to replication: make it NOT DEFERRABLE; or set `keyless: insert_only`, or exclude the table"
+        "a DEFERRABLE primary key is no key to replication: make it NOT DEFERRABLE; or set `keyless: insert_only` (`multiset` under REPLICA IDENTITY FULL), or exclude the table"
     } else {
-        "give them a primary key; or set `keyless: insert_only`, or exclude them"
+        "give them a primary key; or set `keyless: insert_only` (`multiset` under REPLICA IDENTITY FULL), or exclude them"
     };
     Finding::warn(format!("left out: {}", some_of(&names))).about(names).mend(Remedy::advice(note))
 }

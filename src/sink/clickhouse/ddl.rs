@@ -53,6 +53,9 @@ fn engine(shape: &TableShape, settings: &ClickHouseSettings) -> String {
 /// Makes the view that shows the table as it is at the source: its live rows, and the source's columns alone.
 pub fn create_current_view(shape: &TableShape, settings: &ClickHouseSettings) -> String {
     let columns: Vec<&str> = shape.columns.iter().map(|column| column.name.as_str()).collect();
+    if shape.counted_in.is_some() {
+        return counting_view(shape, &names(&columns), settings);
+    }
     let live = if shape.keeps_deleted() {
         format!("\nWHERE {} IS NULL", quote_ident(SOURCE_DELETED_COLUMN))
     } else {
@@ -64,6 +67,19 @@ pub fn create_current_view(shape: &TableShape, settings: &ClickHouseSettings) ->
         on_cluster(settings),
         names(&columns),
         qualified(&shape.name, settings),
+    )
+}
+
+/// The view of a signed log: each row as often as its signs sum up to, of those behind the last truncation, which has the sign 0.
+fn counting_view(shape: &TableShape, columns: &str, settings: &ClickHouseSettings) -> String {
+    let version = names(&shape.engine_columns);
+    format!(
+        "CREATE OR REPLACE VIEW {view}{cluster} AS\nSELECT {columns}\nFROM\n(\n    SELECT {columns}, sum(`_sign`) AS `_copies`\n    FROM {log} FINAL\n    \
+         WHERE (`_sign` != 0) AND ({version} >= (SELECT max({version}) FROM {log} WHERE `_sign` = 0))\n    GROUP BY {columns}\n    HAVING `_copies` > 0\n)\n\
+         ARRAY JOIN range(toUInt64(`_copies`)) AS `_copy`",
+        view = qualified(&shape.current_view_name(), settings),
+        cluster = on_cluster(settings),
+        log = qualified(&shape.name, settings),
     )
 }
 

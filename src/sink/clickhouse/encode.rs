@@ -4,7 +4,7 @@
 //! <https://clickhouse.com/docs/interfaces/formats/Native>. A `LowCardinality` column is sent as its plain type: the server converts, and a
 //! dictionary for one block would save nothing.
 
-use crate::batch::{ColumnType, Layout, TableBatch, ValueType, push_leb128};
+use crate::batch::{ColumnType, Layout, LogForm, TableBatch, ValueType, push_leb128};
 use clickhouse::Compression;
 use clickhouse::insert_formatted::CompressedData;
 
@@ -17,6 +17,8 @@ pub(super) fn insert_statement(database: &str, layout: &Layout) -> String {
     let mut names: Vec<String> = layout.columns.iter().map(|column| quote_ident(&column.name)).collect();
     names.push(quote_ident(&layout.version_column));
     names.push(quote_ident(layout.deleted_column.as_deref().unwrap_or(super::ORDINAL_COLUMN)));
+    let further = layout.log.into_iter().flat_map(super::log_columns);
+    names.extend(further.map(|(name, _)| quote_ident(name)));
     format!(
         "INSERT INTO {}.{} ({}) FORMAT Native",
         quote_ident(database),
@@ -32,7 +34,8 @@ pub(super) fn insert_statement(database: &str, layout: &Layout) -> String {
 pub(super) fn encode(batch: &TableBatch) -> clickhouse::error::Result<Vec<CompressedData>> {
     let layout = batch.layout();
     let mut frames = Frames { pending: Vec::with_capacity(FRAME), done: Vec::new() };
-    push_leb128(layout.columns.len() + 2, &mut frames.pending);
+    let further = layout.log.map_or(0, |form| super::log_columns(form).len());
+    push_leb128(layout.columns.len() + 2 + further, &mut frames.pending);
     push_leb128(batch.rows(), &mut frames.pending);
     for (column, buffer) in layout.columns.iter().zip(batch.columns()) {
         frames.header(&column.name, &sent_type(&column.column_type).to_string())?;
@@ -48,8 +51,29 @@ pub(super) fn encode(batch: &TableBatch) -> clickhouse::error::Result<Vec<Compre
     } else {
         frames.header(super::ORDINAL_COLUMN, "UInt64")?;
         frames.push(batch.ordinals())?;
+        push_log(&mut frames, batch)?;
     }
     frames.finish()
+}
+
+/// The further columns of a log, in the order of [`super::log_columns`].
+fn push_log(frames: &mut Frames, batch: &TableBatch) -> clickhouse::error::Result<()> {
+    let log = batch.log();
+    match batch.layout().log {
+        None | Some(LogForm::Inserts) => Ok(()),
+        Some(LogForm::Signed) => {
+            frames.header("_sign", "Int8")?;
+            frames.push(log.signs())
+        }
+        Some(LogForm::Changes) => {
+            frames.header("_op", "String")?;
+            frames.push(log.ops())?;
+            frames.header("_committed_at", "Nullable(DateTime64(6, 'UTC'))")?;
+            log.committed_at().iter().try_for_each(|part| frames.push(part))?;
+            frames.header("_unsent", "Array(String)")?;
+            log.unsent().iter().try_for_each(|part| frames.push(part))
+        }
+    }
 }
 
 fn sent_type(column_type: &ColumnType) -> ColumnType {

@@ -1,7 +1,7 @@
 //! What a table of the source becomes: which columns under which types, and what sorts them.
 
 use super::types::{Loss, losses, mapped, overridden};
-use crate::batch::{ColumnType, Transform};
+use crate::batch::{ColumnType, LogForm, Transform, ValueType};
 use crate::change::{Column, ReplicaIdentity, SourceType, TableName, TableSchema};
 use crate::config::{ClickHouseSettings, Deletes, Keyless, TableMode, TableRule, WrittenColumn};
 use crate::error::{Error, Kind, Result};
@@ -12,6 +12,19 @@ pub const ORDINAL_COLUMN: &str = "_ordinal";
 /// The column that tells when a row was deleted at the source, which stays; NULL of a row that is still there.
 pub const SOURCE_DELETED_COLUMN: &str = "_source_deleted_at";
 
+/// The columns that a log has beside version and ordinal, with their types; in the order in which batches are sent.
+pub fn log_columns(form: LogForm) -> &'static [(&'static str, &'static str)] {
+    match form {
+        LogForm::Inserts => &[],
+        LogForm::Changes => &[
+            ("_op", "LowCardinality(String)"),
+            ("_committed_at", "Nullable(DateTime64(6, 'UTC'))"),
+            ("_unsent", "Array(String)"),
+        ],
+        LogForm::Signed => &[("_sign", "Int8")],
+    }
+}
+
 /// A table at the destination, and where its columns come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TablePlan {
@@ -21,17 +34,23 @@ pub struct TablePlan {
     pub target: String,
     /// The columns in their order at the destination, without those that pipectl adds.
     pub columns: Vec<ColumnPlan>,
-    /// Indexes into `columns` of the row's identity at the source, in key order. Empty where `insert_only`.
+    /// Indexes into `columns` of the row's identity at the source, in key order. Empty of a log.
     pub key: Vec<usize>,
-    /// Indexes into `columns` of the sorting key; holds all of `key`. Empty where `insert_only`: then version and ordinal sort.
+    /// Indexes into `columns` of the sorting key; holds all of `key`. Empty of a log: then version and ordinal sort.
     pub sorting_key: Vec<usize>,
-    /// Whether the table has no key and only its inserts are kept, each as a row of its own.
+    /// The same columns where the sorting key is another, such as a log's.
+    pub identity: Vec<usize>,
+    /// Whether the table has no key and its inserts alone are published.
     pub insert_only: bool,
+    /// What is kept where rows stand each for itself, by version and ordinal.
+    pub log: Option<LogForm>,
+    /// The view that shows the rows of a signed log, under the table's own name.
+    pub view: Option<String>,
     /// Whether rows stay that are deleted at the source, with the time of that.
     pub keeps_deleted: bool,
     /// Name of the `UInt128` column that holds a row's version.
     pub version_column: String,
-    /// Name of the `UInt8` column that marks a deleted row; a table of `insert_only` has none.
+    /// Name of the `UInt8` column that marks a deleted row; a log has none.
     pub deleted_column: String,
     /// The partition key, as the configuration has it.
     pub partition_by: Option<String>,
@@ -91,14 +110,16 @@ pub fn left_out(schema: &TableSchema, rule: &TableRule) -> Option<String> {
         "is unlogged: its changes never reach the write-ahead log"
     } else if schema.columns.iter().all(|column| column.generated) {
         "has no columns to store"
-    } else if schema.key.is_empty() && rule.keyless == Keyless::Refuse {
+    } else if schema.key.is_empty() && rule.keyless == Keyless::Multiset && schema.identity != ReplicaIdentity::Full {
+        "has no key, and `keyless: multiset` needs whole old rows: ALTER TABLE … REPLICA IDENTITY FULL sends them"
+    } else if schema.key.is_empty() && rule.keyless == Keyless::Refuse && !whole_rows(schema, rule) {
         match schema.identity {
             ReplicaIdentity::Nothing => {
                 "has REPLICA IDENTITY NOTHING: set it to DEFAULT or to an index, or set `keyless: insert_only` for it"
             }
             _ => {
                 "has no primary key or replica identity index that is checked at once: give it one, or set \
-                 `keyless: insert_only` for it"
+                 `keyless: insert_only` for it, or `keyless: multiset` under REPLICA IDENTITY FULL"
             }
         }
     } else {
@@ -112,15 +133,14 @@ pub fn left_out(schema: &TableSchema, rule: &TableRule) -> Option<String> {
 /// # Errors
 /// [`Kind::Config`] where the configuration asks for something impossible.
 pub fn plan_table(schema: &TableSchema, rule: &TableRule, settings: &ClickHouseSettings) -> Result<TablePlan> {
-    available(schema, rule)?;
     if let Some(reason) = left_out(schema, rule) {
         return Err(Error::new(Kind::Config, reason));
     }
-    let insert_only = schema.key.is_empty();
-    let keeps_deleted = rule.deletes == Deletes::Keep && !insert_only;
+    let log = log_form(schema, rule);
+    let keeps_deleted = rule.deletes == Deletes::Keep && log.is_none();
     let stored = stored_columns(schema, rule)?;
-    free_names(schema, &stored, settings, (insert_only, keeps_deleted))?;
-    let sorting = sorting_columns(schema, rule, &stored)?;
+    free_names(schema, &stored, settings, (log, keeps_deleted))?;
+    let sorting = if log.is_some() { Vec::new() } else { sorting_columns(schema, rule, &stored)? };
     let mut found = Vec::new();
     let mut columns = Vec::with_capacity(stored.len());
     for &(source, column) in &stored {
@@ -130,17 +150,23 @@ pub fn plan_table(schema: &TableSchema, rule: &TableRule, settings: &ClickHouseS
         let read_as = transform.as_ref().map(|_| Column { source_type: SourceType::Text, ..column.clone() });
         let read_as = read_as.as_ref().unwrap_or(column);
         let column_type = column_type(read_as, rule, in_key).map_err(|error| error.during(of_table("plan", schema)))?;
+        let column_type =
+            if log.is_some_and(|form| form != LogForm::Inserts) { bearing_null(column_type) } else { column_type };
         found.extend(losses(read_as, &column_type, in_key));
         columns.push(ColumnPlan { source, name: column.name.clone(), column_type, transform });
     }
     let warnings = generated_columns(schema).into_iter().chain(unsalted_columns(schema, &columns)).collect();
     let index_of = |name: &str| columns.iter().position(|column| column.name == name);
+    let identity: Vec<usize> = schema.key_columns().filter_map(|column| index_of(&column.name)).collect();
     Ok(TablePlan {
         schema: schema.clone(),
-        target: target_name(&schema.name, rule),
-        key: schema.key_columns().filter_map(|column| index_of(&column.name)).collect(),
+        target: stored_name(schema, rule),
+        key: if log.is_some() { Vec::new() } else { identity.clone() },
+        identity,
         sorting_key: sorting.iter().filter_map(|name| index_of(name)).collect(),
-        insert_only,
+        insert_only: schema.key.is_empty() && !whole_rows(schema, rule),
+        log,
+        view: (log == Some(LogForm::Signed)).then(|| target_name(&schema.name, rule)),
         keeps_deleted,
         columns,
         version_column: settings.version_column.clone(),
@@ -179,6 +205,34 @@ fn unsalted_columns(schema: &TableSchema, columns: &[ColumnPlan]) -> Option<Stri
     })
 }
 
+/// What is kept of a table, where its rows stand each for itself.
+fn log_form(schema: &TableSchema, rule: &TableRule) -> Option<LogForm> {
+    match (rule.mode, rule.keyless) {
+        (TableMode::Log, _) => Some(LogForm::Changes),
+        (TableMode::Replica, _) if !schema.key.is_empty() => None,
+        (TableMode::Replica, Keyless::Multiset) => Some(LogForm::Signed),
+        (TableMode::Replica, _) => Some(LogForm::Inserts),
+    }
+}
+
+/// Whether all changes of a table without a key are followed: its old rows come whole.
+fn whole_rows(schema: &TableSchema, rule: &TableRule) -> bool {
+    let asked = rule.keyless == Keyless::Multiset || (rule.mode == TableMode::Log && rule.keyless == Keyless::Refuse);
+    schema.identity == ReplicaIdentity::Full && asked
+}
+
+/// The name of the table that is stored: a signed log stands beside the view that has the table's own name.
+pub fn stored_name(schema: &TableSchema, rule: &TableRule) -> String {
+    let name = target_name(&schema.name, rule);
+    if log_form(schema, rule) == Some(LogForm::Signed) { format!("{name}__log") } else { name }
+}
+
+/// What was not sent is NULL in a log, whatever the source allows.
+fn bearing_null(column_type: ColumnType) -> ColumnType {
+    let nullable = !matches!(column_type.value, ValueType::Array(_));
+    ColumnType { nullable: nullable || column_type.nullable, ..column_type }
+}
+
 /// The type as configured, or as mapped. A table that is written out is taken at its word.
 fn column_type(column: &Column, rule: &TableRule, in_key: bool) -> Result<ColumnType> {
     if let Some(written) = written(rule, &column.name) {
@@ -208,15 +262,6 @@ fn of_table(verb: &str, schema: &TableSchema) -> String {
 
 fn refused(schema: &TableSchema, why: impl std::fmt::Display) -> Error {
     Error::new(Kind::Config, format!("{}: {why}", of_table("plan", schema)))
-}
-
-/// Refuses what the configuration can say but this version cannot do, rather than doing something else.
-fn available(schema: &TableSchema, rule: &TableRule) -> Result<()> {
-    let missing = |what: &str| Err(refused(schema, format!("{what} is not available in this version")));
-    if rule.mode == TableMode::Log {
-        return missing("`mode: log`");
-    }
-    Ok(())
 }
 
 /// The columns that are stored, with their places at the source: neither excluded nor generated.
@@ -260,7 +305,7 @@ fn free_names(
     schema: &TableSchema,
     stored: &[(usize, &Column)],
     settings: &ClickHouseSettings,
-    (insert_only, keeps_deleted): (bool, bool),
+    (log, keeps_deleted): (Option<LogForm>, bool),
 ) -> Result<()> {
     let taken = |name: &str| stored.iter().any(|(_, column)| column.name == name);
     let clash =
@@ -273,10 +318,12 @@ fn free_names(
     if keeps_deleted && taken(SOURCE_DELETED_COLUMN) {
         return Err(clash(SOURCE_DELETED_COLUMN).hint("leave the column out (`exclude: true`), or `deletes: keep`"));
     }
-    if insert_only && taken(ORDINAL_COLUMN) {
-        return Err(clash(ORDINAL_COLUMN).hint("leave the column out (`exclude: true`), or give the table a key"));
+    let further =
+        log.into_iter().flat_map(|form| log_columns(form).iter().map(|(name, _)| *name).chain([ORDINAL_COLUMN]));
+    if let Some(name) = further.into_iter().find(|name| taken(name)) {
+        return Err(clash(name).hint("leave the column out (`exclude: true`)"));
     }
-    if !insert_only && taken(&settings.deleted_column) {
+    if log.is_none() && taken(&settings.deleted_column) {
         return Err(
             clash(&settings.deleted_column).hint("give pipectl's column another name: `clickhouse.deleted_column`")
         );

@@ -132,9 +132,30 @@ fn columns_can_be_left_out_but_not_the_key() {
 }
 
 #[test]
-fn what_this_version_cannot_do_is_refused() {
+fn a_log_is_sorted_by_the_order_of_changes() {
+    let mut orders = orders();
+    orders.columns[1].not_null = true;
     let log = TableRule { mode: TableMode::Log, ..TableRule::new("public.orders") };
-    assert!(refusal(&orders(), &log).contains("`mode: log` is not available in this version"));
+    let plan = plan_table(&orders, &log, &settings()).unwrap();
+    assert!(plan.key.is_empty() && plan.columns.iter().all(|column| column.column_type.nullable), "{plan:?}");
+    let shape = plan.shape();
+    assert_eq!(shape.sorting_key, ["_version", "_ordinal"]);
+    let added: Vec<&str> = shape.added.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(added, ["_version", "_ordinal", "_op", "_committed_at", "_unsent"]);
+}
+
+#[test]
+fn a_table_without_a_key_needs_whole_rows_to_be_counted() {
+    let mut keyless = TableSchema { key: Vec::new(), ..orders() };
+    let counted = TableRule { keyless: Keyless::Multiset, ..TableRule::new("public.orders") };
+    assert!(left_out(&keyless, &counted).unwrap().contains("REPLICA IDENTITY FULL"));
+    keyless.identity = ReplicaIdentity::Full;
+    let plan = plan_table(&keyless, &counted, &settings()).unwrap();
+    assert_eq!((plan.target.as_str(), plan.view.as_deref(), plan.insert_only), ("orders__log", Some("orders"), false));
+    assert!(
+        ddl::create_current_view(&plan.shape(), &settings()).starts_with("CREATE OR REPLACE VIEW `shop`.`orders` AS")
+    );
+    assert_eq!(plan_table(&orders(), &counted, &settings()).unwrap().log, None, "one with a key is as ever");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A table in ClickHouse's own words: what its DDL says, and what an existing table is compared with.
 
-use super::plan::{ORDINAL_COLUMN, SOURCE_DELETED_COLUMN, TablePlan, target_name};
+use super::plan::{ORDINAL_COLUMN, SOURCE_DELETED_COLUMN, TablePlan, log_columns, target_name};
 use crate::change::TableName;
 use crate::config::{ClickHouseSettings, Deletes, TableRule};
 use crate::error::{Error, Kind, Result};
@@ -22,6 +22,8 @@ pub struct TableShape {
     pub partition_by: Option<String>,
     /// Whether there is a view of its live rows.
     pub current_view: bool,
+    /// The view's name where the table is a signed log, whose rows the view counts.
+    pub counted_in: Option<String>,
 }
 
 /// A column as it is to be.
@@ -56,7 +58,7 @@ impl TableShape {
 
     /// Name of the view of its live rows.
     pub fn current_view_name(&self) -> String {
-        format!("{}_current", self.name)
+        self.counted_in.clone().unwrap_or_else(|| format!("{}_current", self.name))
     }
 }
 
@@ -69,7 +71,7 @@ impl TablePlan {
         };
         let columns = self.columns.iter().map(column).collect();
         let version = ColumnShape::new(&self.version_column, "UInt128");
-        let (second, engine_columns, sorting_key) = if self.insert_only {
+        let (second, engine_columns, sorting_key) = if self.log.is_some() {
             let sorting_key = vec![self.version_column.clone(), ORDINAL_COLUMN.to_owned()];
             (ColumnShape::new(ORDINAL_COLUMN, "UInt64"), vec![self.version_column.clone()], sorting_key)
         } else {
@@ -78,14 +80,21 @@ impl TablePlan {
             let engine_columns = vec![self.version_column.clone(), self.deleted_column.clone()];
             (ColumnShape::new(&self.deleted_column, "UInt8"), engine_columns, sorting_key.collect())
         };
+        let further = self.log.into_iter().flat_map(log_columns);
+        let further = further.map(|(name, column_type)| ColumnShape::new(*name, *column_type));
         TableShape {
             name: self.target.clone(),
             columns,
-            added: [version, second].into_iter().chain(self.keeps_deleted.then(source_deleted)).collect(),
+            added: [version, second]
+                .into_iter()
+                .chain(further)
+                .chain(self.keeps_deleted.then(source_deleted))
+                .collect(),
             engine_columns,
             sorting_key,
             partition_by: self.partition_by.clone(),
-            current_view: self.current_view,
+            current_view: self.current_view || self.view.is_some(),
+            counted_in: self.view.clone(),
         }
     }
 }
@@ -130,5 +139,6 @@ pub fn written_out(rule: &TableRule, settings: &ClickHouseSettings) -> Result<Op
         sorting_key,
         partition_by: rule.partition_by.clone(),
         current_view: rule.current_view,
+        counted_in: None,
     }))
 }

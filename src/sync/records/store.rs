@@ -6,7 +6,7 @@ use super::partition::Partition;
 use super::table::{Shape, Table};
 use super::update;
 use super::{Refused, Step};
-use crate::batch::{Deletions, Fault, Layout, RowFault, RowMap, TableBatch};
+use crate::batch::{Deletions, Fault, Layout, LogEntry, LogForm, LogOp, RowFault, RowMap, TableBatch};
 use crate::change::{Lsn, SourceType, Version};
 use crate::decode::debezium::{
     ConnectSchema, Envelope, Object, Op, RecordShape, Row, RowProblem, RowReader, SchemaText,
@@ -15,7 +15,7 @@ use crate::flow::{Chunk, Gap, Record, RecordFields, Truncation};
 use bytes::Bytes;
 use std::sync::Arc;
 
-const UNNUMBERED: &str = "its table has no key, and it does not tell its place in the transaction: set `provide.transaction.metadata: true` in the connector";
+const UNNUMBERED: &str = "its rows are told apart by their place in the transaction alone, and it does not tell its place: set `provide.transaction.metadata: true` in the connector";
 
 /// Header of a delete that is the first half of a changed key.
 const NEW_KEY: &str = "__debezium.newkey";
@@ -125,6 +125,9 @@ impl Change<'_, '_> {
         if self.version < table.truncated {
             return Ok(Taken::default());
         }
+        if self.envelope.op == Op::Truncate && layout.is_history() {
+            return self.emptied(table);
+        }
         if self.envelope.op == Op::Truncate {
             if !partition.alone && self.version > table.truncated {
                 return Err(Step::Truncate { table: self.index, version: self.version }.into());
@@ -173,9 +176,9 @@ impl Change<'_, '_> {
         }
     }
 
-    /// Of tables without a key only inserts are kept.
+    /// Of tables without a key only inserts are kept, unless all changes are.
     fn is_kept(&self, layout: &Layout) -> bool {
-        layout.deleted_column.is_some() || matches!(self.envelope.op, Op::Create | Op::Read)
+        layout.deleted_column.is_some() || layout.is_history() || matches!(self.envelope.op, Op::Create | Op::Read)
     }
 
     fn refused(&self, layout: &Layout, RowFault { column, fault }: RowFault) -> Refused {
@@ -241,6 +244,13 @@ impl Change<'_, '_> {
         let (Some(shape), Some(batch)) = (table.shapes.get(shape), table.batch.as_mut()) else { return Ok(()) };
         let Readers { new, old } = readers;
         let new = new.read(row, &shape.shape)?;
+        if batch.layout().is_history() {
+            let old = match self.envelope.before.filter(|_| self.envelope.op == Op::Update) {
+                Some(before) => Some(old.read(before, &shape.shape)?),
+                None => None,
+            };
+            return self.append_logged(batch, &shape.map, new, old);
+        }
         match self.envelope.op {
             Op::Delete if self.stays(batch.layout()) => {
                 let layout = Arc::clone(batch.layout());
@@ -259,6 +269,45 @@ impl Change<'_, '_> {
                 self.push(batch, &shape.map, (new, None), true)
             }
         }
+    }
+
+    /// What a change is in a log: a row each for the old and the new one. A signed log needs the whole old row.
+    fn append_logged(
+        &self,
+        batch: &mut TableBatch,
+        map: &RowMap,
+        new: Row<'_>,
+        old: Option<Row<'_>>,
+    ) -> Result<(), StoreFault> {
+        self.number(batch)?;
+        let signed = batch.layout().log == Some(LogForm::Signed);
+        let partly = batch.layout().identity.is_some();
+        let entry = |op, key_only| LogEntry { op, at: Some(self.committed_at()), key_only };
+        match (self.envelope.op, old) {
+            (Op::Read, _) => batch.push_logged(map, new.fields(), self.version, LogEntry::READ)?,
+            (Op::Delete, _) => batch.push_logged(map, new.fields(), self.version, entry(LogOp::Delete, partly))?,
+            (Op::Update, None) if signed => return Err(RowFault { column: 0, fault: Fault::Unchanged }.into()),
+            (Op::Update, old) => {
+                if let Some(old) = old {
+                    batch.push_logged(map, old.fields(), self.version, entry(LogOp::Before, partly))?;
+                }
+                let fields = filled(new.fields(), old.map(Row::fields));
+                batch.push_logged(map, fields, self.version, entry(LogOp::Update, false))?;
+            }
+            _ => batch.push_logged(map, new.fields(), self.version, entry(LogOp::Insert, false))?,
+        }
+        Ok(())
+    }
+
+    /// The mark in a log that the table was emptied.
+    fn emptied(&self, table: &mut Table) -> Result<Taken, Refused> {
+        let batch = table.open().map_err(|error| Refused::Dead(error.with_causes()))?;
+        if self.number(batch).is_err() {
+            return Err(Refused::Dead(UNNUMBERED.to_owned()));
+        }
+        let before = batch.bytes();
+        batch.push_emptied(self.version, self.committed_at());
+        Ok(Taken { rows: 1, bytes: batch.bytes() - before, ..Taken::default() })
     }
 
     /// An update. Where the old row is there, as under REPLICA IDENTITY FULL, a further column of the sorting key may have changed.
@@ -299,6 +348,8 @@ impl Change<'_, '_> {
         let (_, record) = self.place;
         let behind = match (self.envelope.op, order) {
             (Op::Read, _) => self.number << 40 | record.offset as u64,
+            // An update is two rows of a log.
+            (_, Some(order @ 1..)) if batch.layout().is_history() => order.saturating_mul(2) - 1,
             (_, Some(order @ 1..)) => order - 1,
             _ => return Err(StoreFault::Unnumbered),
         };
