@@ -101,3 +101,40 @@ fn a_static_member_comes_back_without_a_rebalance() {
         assert_eq!(ended.status, Some(0), "{ended}");
     }
 }
+
+#[test]
+fn what_is_kept_otherwise_than_as_a_copy() {
+    let piped = Piped::new(
+        "kafka_modes",
+        "CREATE TABLE kept (id int PRIMARY KEY, email text, raw bytea, long text); ALTER TABLE kept ALTER long SET STORAGE EXTERNAL;
+         INSERT INTO kept SELECT n, 'user' || n, '\\xff', repeat(md5('x'), 200) FROM generate_series(1, 6) AS n;
+         CREATE TABLE history (id int PRIMARY KEY, v text NOT NULL); INSERT INTO history VALUES (1, 'a'), (2, 'b');
+         CREATE TABLE bag (v int, note text); ALTER TABLE bag REPLICA IDENTITY FULL; INSERT INTO bag SELECT n % 3, 'copied' FROM generate_series(1, 9) AS n",
+        &[("provide.transaction.metadata", "true")],
+    );
+    piped.stage.config(&format!(
+        "kafka:\n  brokers: {}\n  topic_prefix: {}\n  connect_url: {}\ntables:\n  - source: public.kept\n    deletes: keep\n    columns: {{email: {{hash: sha256, hash_salt: s}}, raw: {{hash: sha256}}}}\n  \
+         - source: public.history\n    mode: log\n  - source: public.bag\n    keyless: multiset\nsync:\n  source: kafka\n",
+        piped.kafka.brokers, piped.stage.name, piped.connect.url
+    ));
+    piped.sync();
+    piped.good(&["verify"]);
+    piped.stage.postgres.execute(
+        "BEGIN; UPDATE kept SET email = 'last' WHERE id = 1; DELETE FROM kept WHERE id = 1; COMMIT; UPDATE kept SET id = 20 WHERE id = 2;
+         DELETE FROM kept WHERE id = 3; INSERT INTO kept VALUES (3, 'again', NULL, NULL);
+         INSERT INTO history VALUES (3, 'c'); UPDATE history SET v = 'x' WHERE id = 1; UPDATE history SET id = 20 WHERE id = 2; DELETE FROM history WHERE id = 3;
+         BEGIN; INSERT INTO bag VALUES (7, 's'), (7, 's'); UPDATE bag SET note = 'changed' WHERE v = 1; DELETE FROM bag WHERE v = 2; COMMIT; DELETE FROM bag WHERE v = 7",
+    );
+    for round in 0..2 {
+        piped.sync();
+        piped.good(&["verify"]);
+        let answer = |sql: &str| piped.stage.clickhouse.value(sql);
+        let kept = "SELECT toString(groupArray((id, length(email), length(long)))) FROM {db}.kept FINAL WHERE _source_deleted_at IS NOT NULL";
+        assert_eq!(answer(kept), "[(1,64,6400)]", "round {round}");
+        assert_eq!(answer("SELECT count() FROM {db}.kept FINAL"), "6");
+        let history = "SELECT arrayStringConcat(groupArray(concat(_op, toString(id), ifNull(v, '-'))), ' ') FROM (SELECT * FROM {db}.history FINAL ORDER BY _version, _ordinal)";
+        assert_eq!(answer(history), "r1a r2b c3c u1x d2- c20b d3-");
+        assert_eq!(answer("SELECT count(), countIf(note = 'changed') FROM {db}.bag"), "6\t3");
+        piped.rewind(&["kept", "history", "bag"]);
+    }
+}
