@@ -8,6 +8,7 @@ mod kept;
 mod layout;
 mod live;
 mod lock;
+mod nulls;
 mod prepare;
 mod publication;
 mod remove;
@@ -76,10 +77,25 @@ pub async fn sync(
     progress: &Arc<Progress>,
     stop: &watch::Receiver<bool>,
 ) -> Result<Ended> {
+    let server = clickhouse::connect(&settings.clickhouse)?;
+    let mut nulls = nulls::Nulls::new(settings, server.clone(), progress);
+    let ended = tokio::select! {
+        ended = Box::pin(run(settings, options, server, (progress, stop))) => ended,
+        never = nulls.keep() => match never {},
+    };
+    nulls.save().await;
+    ended
+}
+
+async fn run(
+    settings: &Settings,
+    options: &SyncOptions,
+    server: clickhouse::Server,
+    (progress, stop): (&Arc<Progress>, &watch::Receiver<bool>),
+) -> Result<Ended> {
     if settings.sync.source == SyncSource::Kafka {
         return Box::pin(kafka::sync(settings, options, progress, stop)).await;
     }
-    let server = clickhouse::connect(&settings.clickhouse)?;
     let preparation = Preparation { settings, options, server: &server, progress, stop };
     let prepared = retrying(progress, stop, || preparation.run()).await;
     let prepared = match prepared {

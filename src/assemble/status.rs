@@ -38,6 +38,8 @@ pub struct PipelineStatus {
     pub dead_letters: u64,
     /// Rows that each table's parts hold, replaced ones included, by name at the destination.
     pub stored_rows: BTreeMap<String, u64>,
+    /// Values stored as NULL because ClickHouse cannot hold them, each time they were stored, by table at the destination and column.
+    pub policy_nulls: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
 /// Where a pipeline stands with its topics.
@@ -129,6 +131,7 @@ pub async fn status(settings: &Settings) -> Result<PipelineStatus> {
         stored_rows: stored_rows(&server, &settings.clickhouse.database).await?,
         dead_letters: crate::dead_letters::count(settings, &crate::dead_letters::LetterFilter::default()).await?,
         tables: state.tables,
+        policy_nulls: state.policy_nulls,
     })
 }
 

@@ -22,6 +22,8 @@ pub(super) enum Codec {
     /// An integer of so many bytes.
     Int(u8),
     UInt32,
+    /// An unsigned integer of four bytes in eight.
+    WideUInt32,
     Float32,
     Float64,
     /// A float from a type whose binary form is not asked for: integers and numerics.
@@ -60,7 +62,8 @@ impl Codec {
             (V::Bool, S::Bool) => Self::Bool,
             (V::Int16, S::Int2) => Self::Int(2),
             (V::Int32, S::Int2 | S::Int4) => Self::Int(4),
-            (V::Int64, S::Int2 | S::Int4 | S::Int8 | S::Oid) => Self::Int(8),
+            (V::Int64, S::Int2 | S::Int4 | S::Int8) => Self::Int(8),
+            (V::Int64, S::Oid) => Self::WideUInt32,
             (V::UInt32, S::Oid) => Self::UInt32,
             (V::Float32, S::Float4) => Self::Float32,
             (V::Float64, S::Float4 | S::Float8) => Self::Float64,
@@ -100,7 +103,12 @@ impl Codec {
             Self::Bool => Some(1),
             Self::Int(width) | Self::Decimal { width, .. } => Some(usize::from(width)),
             Self::UInt32 | Self::Float32 | Self::Date32 { .. } => Some(4),
-            Self::Float64 | Self::Float64FromText | Self::DateTime64 { .. } | Self::Array | Self::Vector => Some(8),
+            Self::WideUInt32
+            | Self::Float64
+            | Self::Float64FromText
+            | Self::DateTime64 { .. }
+            | Self::Array
+            | Self::Vector => Some(8),
             Self::Uuid => Some(16),
             Self::Bytes | Self::Bytea | Self::Stand => None,
         }
@@ -120,6 +128,7 @@ impl Codec {
                 _ => return Err(Malformed("t or f")),
             },
             Self::Int(width) => return push_int(number::integer(bytes)?, width, data),
+            Self::WideUInt32 => return push_int(number::integer(bytes)?, 8, data),
             Self::UInt32 => {
                 let value = u32::try_from(number::integer(bytes)?).map_err(|_| Malformed("32 bits without sign"))?;
                 data.extend_from_slice(&value.to_le_bytes());
@@ -155,6 +164,7 @@ impl Codec {
             Self::Bool => data.push(u8::from(fixed::<1>(bytes)? != [0])),
             Self::Int(width) => return push_int(binary_int(bytes)?, width, data),
             Self::UInt32 => data.extend_from_slice(&u32::from_be_bytes(fixed(bytes)?).to_le_bytes()),
+            Self::WideUInt32 => data.extend_from_slice(&u64::from(u32::from_be_bytes(fixed(bytes)?)).to_le_bytes()),
             Self::Float32 => data.extend_from_slice(&u32::from_be_bytes(fixed(bytes)?).to_le_bytes()),
             Self::Float64 => match *bytes {
                 [a, b, c, d] => {

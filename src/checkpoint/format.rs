@@ -59,7 +59,9 @@ pub(super) fn parse<T: DeserializeOwned>(kind: &str, text: &str) -> Result<T> {
 mod tests {
     use super::*;
     use crate::change::{Lsn, Position, Reached};
-    use crate::checkpoint::{CheckpointRecord, OffsetRecord, PipelineRecord, RangeRecord, TablePhase, TableRecord};
+    use crate::checkpoint::{
+        CheckpointRecord, NullsRecord, OffsetRecord, PipelineRecord, RangeRecord, TablePhase, TableRecord,
+    };
     use serde_json::Value;
     use std::fmt::Debug;
 
@@ -85,6 +87,10 @@ mod tests {
             r#"{"version":1,"commit":"0/10","end":"0/40","xid":731}"#,
         );
         pinned(&OffsetRecord::from(Reached { next: 12, lsn: Lsn(0xFF) }), r#"{"version":1,"next":12,"lsn":"0/FF"}"#);
+        pinned(
+            &NullsRecord { columns: [("paid_at".to_owned(), 3)].into() },
+            r#"{"version":1,"columns":{"paid_at":3}}"#,
+        );
         pinned(
             &RangeRecord { filenode: 16_400, heap: 16_399, first: 8_192, end: None, rows: 3 },
             r#"{"version":1,"filenode":16400,"heap":16399,"first":8192,"end":null,"rows":3}"#,

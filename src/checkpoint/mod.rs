@@ -8,7 +8,7 @@ mod offsets;
 mod record;
 
 pub use offsets::OffsetStore;
-pub use record::{CheckpointRecord, OffsetRecord, PipelineRecord, RangeRecord, TablePhase, TableRecord};
+pub use record::{CheckpointRecord, NullsRecord, OffsetRecord, PipelineRecord, RangeRecord, TablePhase, TableRecord};
 
 use crate::change::{Offsets, Position, Version};
 use crate::config::{Settings, SyncSource};
@@ -69,6 +69,8 @@ pub struct State {
     pub ranges: BTreeMap<(u32, u32), RangeRecord>,
     /// How far topics are stored.
     pub offsets: Offsets,
+    /// Values stored as NULL because ClickHouse cannot hold them, by table at the destination and column, of all processes so far.
+    pub policy_nulls: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
 impl StateStore {
@@ -166,6 +168,15 @@ impl StateStore {
                         state.offsets.0.insert(name, record.reached());
                     }
                 }
+                "nulls" => {
+                    let record: NullsRecord = parse(kind, newest)?;
+                    if let Some((target, _)) = name.rsplit_once('/') {
+                        let columns = state.policy_nulls.entry(target.to_owned()).or_default();
+                        for (column, count) in record.columns {
+                            *columns.entry(column).or_default() += count;
+                        }
+                    }
+                }
                 // What a later version added without raising the format's version may be overlooked.
                 _ => {}
             }
@@ -205,6 +216,15 @@ impl StateStore {
     /// What ClickHouse answers.
     pub async fn save_table(&mut self, relation: u32, record: &TableRecord) -> Result<()> {
         self.write("table", &relation.to_string(), render(record)?).await
+    }
+
+    /// Stores how many values of a table's columns one process has stored as NULL because ClickHouse cannot hold them. `process` is a name that no
+    /// other one has.
+    ///
+    /// # Errors
+    /// What ClickHouse answers.
+    pub async fn save_nulls(&mut self, target: &str, process: &str, record: &NullsRecord) -> Result<()> {
+        self.write("nulls", &format!("{target}/{process}"), render(record)?).await
     }
 
     /// Forgets everything of the pipeline, for good: only `pipectl drop` does that, when nothing runs.

@@ -171,6 +171,13 @@ impl TableRecord {
     }
 }
 
+/// Values that one process stored as NULL because ClickHouse cannot hold them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct NullsRecord {
+    /// How many, by column.
+    pub columns: BTreeMap<String, u64>,
+}
+
 /// A range of a table that is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeRecord {

@@ -9,6 +9,7 @@ use pipectl::checkpoint::TablePhase;
 use pipectl::config::Settings;
 use pipectl::error::Result;
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -72,6 +73,7 @@ fn document(status: &PipelineStatus) -> Value {
                 "since_lsn": table.since,
                 "copied_rows": table.copied_rows,
                 "stored_rows": status.stored_rows.get(&table.target),
+                "policy_nulls": status.policy_nulls.get(&table.target).cloned().unwrap_or_default(),
             })
         })
         .collect();
@@ -146,5 +148,11 @@ fn text(status: &PipelineStatus) -> String {
     }
     out.push_str(&table.trim_fmt());
     out.push('\n');
+    for (target, columns) in &status.policy_nulls {
+        for (column, count) in columns {
+            // Writing into a String cannot fail.
+            writeln!(out, "{target}.{column}: {count} values that ClickHouse cannot hold were stored as NULL").ok();
+        }
+    }
     out
 }

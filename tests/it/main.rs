@@ -52,5 +52,6 @@ mod sync_toast;
 mod sync_types;
 mod tables;
 mod tail;
+mod values;
 mod verify;
 mod versions;

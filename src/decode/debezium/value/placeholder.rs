@@ -2,6 +2,7 @@
 
 use super::super::json::{Json, Text};
 use super::binary;
+use md5::{Digest, Md5};
 
 /// The placeholder, in each of the forms that it takes by a column's type.
 #[derive(Debug, PartialEq)]
@@ -14,6 +15,8 @@ pub(in crate::decode::debezium) struct Placeholder {
     hex: Vec<u8>,
     /// As hstore in its form of JSON.
     hstore: Vec<u8>,
+    /// Of an array of UUIDs, whose one element is made of the placeholder's name: version 3 of RFC 9562, without a name space.
+    uuid: Vec<u8>,
 }
 
 impl Placeholder {
@@ -30,6 +33,7 @@ impl Placeholder {
             base64_url: base64.iter().map(swap).collect(),
             hex: text.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect(),
             hstore: format!("{{{quoted}:{quoted}}}").into_bytes(),
+            uuid: named_uuid(text),
             base64,
         }
     }
@@ -42,7 +46,9 @@ impl Placeholder {
             Json::Array(array) => {
                 let mut elements = array.elements();
                 match (elements.next(), elements.next()) {
-                    (Some(Ok(Json::String(text))), None) => self.is_text(text),
+                    (Some(Ok(Json::String(text))), None) => {
+                        self.is_text(text) || text.plain() == Some(self.uuid.as_slice())
+                    }
                     (Some(Ok(Json::Number(_))), Some(Ok(Json::Number(_)))) => self.is_numbers(array),
                     _ => false,
                 }
@@ -83,6 +89,23 @@ impl Placeholder {
     }
 }
 
+/// What Java's `UUID.nameUUIDFromBytes` makes of a text.
+fn named_uuid(text: &[u8]) -> Vec<u8> {
+    let mut hex = Vec::with_capacity(36);
+    for (place, byte) in Md5::digest(text).iter().enumerate() {
+        let byte = match place {
+            6 => byte & 0x0f | 0x30,
+            8 => byte & 0x3f | 0x80,
+            _ => *byte,
+        };
+        if matches!(place, 4 | 6 | 8 | 10) {
+            hex.push(b'-');
+        }
+        hex.extend(format!("{byte:02x}").into_bytes());
+    }
+    hex
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::super::json::Cursor;
@@ -97,6 +120,7 @@ mod tests {
             "\"__debezium_unavailable_value\"",
             "\"X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==\"",
             "[\"__debezium_unavailable_value\"]",
+            "[\"b68a35a7-17ad-35b3-af2a-ae46edb4545a\"]",
             "{\"__debezium_unavailable_value\":\"__debezium_unavailable_value\"}",
             r#""{\"__debezium_unavailable_value\":\"__debezium_unavailable_value\"}""#,
             &numbers,
@@ -111,6 +135,7 @@ mod tests {
             "{}",
             "[95,95]",
             "[\"__debezium_unavailable_value\",\"x\"]",
+            "\"b68a35a7-17ad-35b3-af2a-ae46edb4545a\"",
             "{\"__debezium_unavailable_value\":\"x\"}",
             "95",
         ] {
