@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 13] = [
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -18,6 +18,7 @@ const PAGES: [&str; 12] = [
     "docs/stored-format.md",
     "docs/tail.md",
     "docs/tutorial.md",
+    "docs/types.md",
 ];
 
 fn root() -> PathBuf {
