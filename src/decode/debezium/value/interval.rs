@@ -46,10 +46,12 @@ fn parse(text: &[u8]) -> Option<Interval> {
             tail => (false, tail),
         };
         let (whole, tail) = iso::digits(tail)?;
-        let (micros, tail) = match tail {
+        let (nanos, tail) = match tail {
             [b'.', tail @ ..] => iso::fraction(tail)?,
             tail => (0, tail),
         };
+        // Debezium cuts the seconds off at nine digits, out of a double: 6.789012 can come as 6.789011999.
+        let micros = (nanos + 500) / 1000;
         let [unit, tail @ ..] = tail else { return None };
         let sign = if negative { -1 } else { 1 };
         interval.add(time, *unit, (sign * whole, sign * micros))?;

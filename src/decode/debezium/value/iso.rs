@@ -36,8 +36,9 @@ pub(super) fn time(text: &[u8]) -> Result<(i64, &[u8]), Malformed> {
     }
     let whole = (hours * 3600 + minutes * 60 + seconds) * 1_000_000;
     let [b'.', rest @ ..] = rest else { return Ok((whole, rest)) };
-    let (micros, rest) = fraction(rest).ok_or(TIME)?;
-    Ok((whole + micros, rest))
+    // What is past the sixth digit is nothing that Postgres has.
+    let (nanos, rest) = fraction(rest).ok_or(TIME)?;
+    Ok((whole + nanos / 1000, rest))
 }
 
 /// Seconds that a zone is ahead of UTC: `Z`, `+02:00`, or nothing.
@@ -75,10 +76,10 @@ pub(super) fn digits(text: &[u8]) -> Option<(i64, &[u8])> {
     Some((head.iter().fold(0, |sum, byte| sum * 10 + i64::from(byte - b'0')), rest))
 }
 
-/// Microseconds of the digits behind a point; those past the sixth are nothing that Postgres has.
+/// Nanoseconds of the digits behind a point.
 pub(super) fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
     let len = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (head, rest) = text.split_at_checked(len).filter(|(head, _)| (1..=9).contains(&head.len()))?;
     let nanos = (0..9).fold(0, |sum, place| sum * 10 + head.get(place).map_or(0, |byte| i64::from(byte - b'0')));
-    Some((nanos / 1000, rest))
+    Some((nanos, rest))
 }

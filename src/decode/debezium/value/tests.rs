@@ -175,6 +175,8 @@ fn intervals() {
             ("\"P1Y2M-3DT4H5M6.789S\"", "1 year 2 mons -3 days +04:05:06.789"),
             ("\"P0Y0M0DT1000000H0M0S\"", "1000000:00:00"),
             ("\"P0Y0M0DT0H0M-0.5S\"", "-00:00:00.5"),
+            ("\"P1Y2M3DT4H5M6.789011999S\"", "1 year 2 mons 3 days 04:05:06.789012"),
+            ("\"P0Y0M0DT0H0M-59.999999999S\"", "-00:01:00"),
             (
                 r#"{"years":1,"months":2,"days":3,"hours":4,"minutes":5,"seconds":6,"nanos":789012000,"precision":6}"#,
                 "1 year 2 mons 3 days 04:05:06.789012",
