@@ -4,13 +4,14 @@ use super::connector::{self, RemoveOptions};
 use super::copies::no_postgres;
 use super::lock::PipelineLock;
 use super::prepare::{drop_slot, slot_taken};
-use crate::checkpoint::{State, StateStore};
-use crate::config::{Settings, inserts_publication};
+use crate::change::TableName;
+use crate::checkpoint::{State, StateStore, TableRecord};
+use crate::config::{Keyless, Settings, inserts_publication};
 use crate::dead_letters::{self, LetterFilter};
 use crate::error::{Error, Kind, Result};
 use crate::server::clickhouse;
 use crate::server::postgres::{quote_ident, server_error};
-use crate::sink::clickhouse::ddl;
+use crate::sink::clickhouse::{ddl, signed_log_name};
 use crate::source::postgres::slot_state;
 
 pub(super) const PUBLICATIONS: &str = include_str!("../../sql/postgres/publications_named.sql");
@@ -32,6 +33,8 @@ pub struct Made {
     pub dead_letters: u64,
     /// The tables at the destination.
     pub tables: Vec<String>,
+    /// The views that have the names of tables without a key, over the logs that are stored of them.
+    pub views: Vec<String>,
 }
 
 async fn look(settings: &Settings, lock: &PipelineLock, store: &mut StateStore) -> Result<Made> {
@@ -61,7 +64,16 @@ async fn look(settings: &Settings, lock: &PipelineLock, store: &mut StateStore) 
         state: state != State::default(),
         dead_letters: dead_letters::count(settings, &LetterFilter::default()).await?,
         tables: state.tables.values().map(|table| table.target.clone()).collect(),
+        views: state.tables.values().filter_map(|table| counting_view(settings, table)).collect(),
     })
+}
+
+/// The view over a signed log.
+fn counting_view(settings: &Settings, table: &TableRecord) -> Option<String> {
+    let (schema, name) = table.source.split_once('.')?;
+    let name = TableName::new(schema, name);
+    let view = settings.rule_for(&name).filter(|rule| rule.keyless == Keyless::Multiset)?.target_of(&name);
+    (signed_log_name(&view) == table.target).then_some(view)
 }
 
 /// Lists what there is of a pipeline. Nothing is changed.
@@ -103,18 +115,18 @@ pub async fn remove(settings: &Settings, tables: bool) -> Result<Made> {
     }
     if tables {
         let server = clickhouse::connect(&settings.clickhouse)?;
-        for table in &made.tables {
-            for name in [format!("{table}_current"), table.clone()] {
-                let kind = if name == *table { "TABLE" } else { "VIEW" };
-                let statement = format!("DROP {kind} IF EXISTS {} SYNC", ddl::qualified(&name, &settings.clickhouse));
-                server
-                    .execute(&statement, &[])
-                    .await
-                    .map_err(|error| error.during(format!("could not drop \"{name}\"")))?;
-            }
+        let currents: Vec<String> = made.tables.iter().map(|table| format!("{table}_current")).collect();
+        let views = made.views.iter().chain(&currents).map(|view| ("VIEW", view));
+        for (kind, name) in views.chain(made.tables.iter().map(|table| ("TABLE", table))) {
+            let statement = format!("DROP {kind} IF EXISTS {} SYNC", ddl::qualified(name, &settings.clickhouse));
+            server
+                .execute(&statement, &[])
+                .await
+                .map_err(|error| error.during(format!("could not drop \"{name}\"")))?;
         }
     } else {
         made.tables.clear();
+        made.views.clear();
     }
     dead_letters::forget(settings).await?;
     if made.state {

@@ -38,6 +38,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode> {
             "state": removed.state,
             "dead_letters": removed.dead_letters,
             "tables": removed.tables,
+            "views": removed.views,
         }))?;
     } else {
         context.output.data("removed\n")?;
@@ -66,5 +67,6 @@ fn lines(made: &Made, tables: bool) -> Vec<String> {
             format!("(table \"{name}\" stays in ClickHouse)")
         }
     }));
+    lines.extend(made.views.iter().filter(|_| tables).map(|name| format!("view \"{name}\" in ClickHouse")));
     lines
 }

@@ -306,4 +306,10 @@ fn rows_without_a_key_are_there_as_often_as_in_the_source() {
     assert_eq!(pipeline.stage.pipectl(&["create-tables", "--check"]).status, Some(0));
     let doctor = pipeline.stage.pipectl(&["doctor"]);
     assert!(doctor.stdout.contains("public.bare"), "{doctor}");
+    let outcome = pipeline.stage.pipectl(&["drop", "--yes", "--tables"]);
+    assert!(outcome.stdout.contains("view \"bag\"") || outcome.stderr.contains("view \"bag\""), "{outcome}");
+    assert_eq!(
+        pipeline.ch("SELECT groupArray(name) FROM system.tables WHERE database = '{db}' AND name != 'pipectl_state'"),
+        "[]"
+    );
 }

@@ -224,7 +224,12 @@ fn whole_rows(schema: &TableSchema, rule: &TableRule) -> bool {
 /// The name of the table that is stored: a signed log stands beside the view that has the table's own name.
 pub fn stored_name(schema: &TableSchema, rule: &TableRule) -> String {
     let name = target_name(&schema.name, rule);
-    if log_form(schema, rule) == Some(LogForm::Signed) { format!("{name}__log") } else { name }
+    if log_form(schema, rule) == Some(LogForm::Signed) { signed_log_name(&name) } else { name }
+}
+
+/// The name of the log that is stored of a table without a key, whose own name the view over it has.
+pub fn signed_log_name(view: &str) -> String {
+    format!("{view}__log")
 }
 
 /// What was not sent is NULL in a log, whatever the source allows.
