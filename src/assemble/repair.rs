@@ -1,6 +1,6 @@
 //! Rows that `verify` found to differ, brought back to what Postgres has, while `sync` goes on or while it stands still.
 //!
-//! As every later copy ([`super::resync`]): a message is committed to the log, V is its LSN; then a temporary slot is made, whose snapshot waits for
+//! As every later copy ([`super::resync()`]): a message is committed to the log, V is its LSN; then a temporary slot is made, whose snapshot waits for
 //! every writer; rows that this snapshot shows are stored at version (V, 0), and keys that it does not show are marked deleted at (V, 0). Changes
 //! sent before lose against that, those sent later win, whichever transport brings them and whenever they come. So nothing has to be
 //! waited for, and a repair that is cut off has done a part of its work and no harm.
