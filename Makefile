@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check fmt clippy docs unit test it matrix fuzz bench demo up down compose-check pgadmin superset
+.PHONY: help check fmt clippy docs unit test it matrix fuzz soak bench demo up down compose-check pgadmin superset
 
 help: ## what can be made here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ matrix: ## the tests of the direct way on Postgres 14, 16, 17 and 18
 
 fuzz: ## bytes that nobody sent, for all that decodes, for FUZZ_SECONDS (300)
 	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),300) cargo test --locked --all-features --test fuzz -- --nocapture
+
+soak: ## random values of every type by every way, for SOAK_SECONDS (600)
+	PIPECTL_VALUES_SEED=0 PIPECTL_VALUES_SECONDS=$(or $(SOAK_SECONDS),600) dev/test --test it values::every
 
 compose-check: ## docker-compose.yml and the Dockerfiles, without a Docker engine
 	dev/compose-check
