@@ -1,6 +1,8 @@
 //! The Kafka of the stack: what other tests rest on.
 
 use crate::support::{Connect, Kafka, PATIENCE, Record, Sample, Stage, variable};
+use pipectl::config::KafkaSettings;
+use pipectl::server::kafka::{Cluster, client_config};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -24,6 +26,20 @@ fn a_topic_gives_back_what_was_put_in() {
     assert_eq!((kafka.ends(&topic), kafka.count(&topic)), (vec![1, 2, 1], 4));
     assert_eq!(kafka.committed("nobody", &topic), [-1, -1, -1]);
     assert_eq!(kafka.topics(), [topic]);
+}
+
+/// A broker lists a partition a moment before it leads it, and refuses it until then.
+#[test]
+fn new_partitions_are_asked_for_until_they_have_offsets() {
+    let stage = Stage::new("kafka_new");
+    let kafka = Kafka::of(&stage);
+    let cluster = Cluster::new(&client_config(&KafkaSettings::new(&kafka.brokers), &[])).unwrap();
+    for number in 0..20 {
+        let topic = kafka.topic(&format!("t{number}"), 5);
+        let offsets = (0..5).map(|partition| cluster.watermarks(&topic, partition));
+        assert_eq!(offsets.collect::<Result<Vec<_>, _>>().unwrap(), [(0, 0); 5]);
+        assert_eq!(kafka.ends(&topic), [0; 5]);
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What brokers say of topics, offsets and groups.
 
 use super::client::{KafkaContext, code_error, kafka_error};
+use super::offsets::watermarks;
 use crate::error::{Error, Kind, Result};
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::config::ClientConfig;
@@ -104,7 +105,7 @@ impl Cluster {
     /// # Errors
     /// As [`kafka_error`] sorts them.
     pub fn watermarks(&self, topic: &str, partition: i32) -> Result<(i64, i64)> {
-        self.consumer.fetch_watermarks(topic, partition, TIMEOUT).map_err(|error| {
+        watermarks(&self.consumer, topic, partition, TIMEOUT).map_err(|error| {
             self.failed(&format!("could not read the offsets of topic \"{topic}\", partition {partition}"), &error)
         })
     }
@@ -158,6 +159,8 @@ impl Cluster {
         let found = self.consumer.offsets_for_times(list, TIMEOUT).map_err(|error| failed(&error))?;
         let mut offsets = BTreeMap::new();
         for element in found.elements() {
+            // A partition that could not be asked is none whose records are all older.
+            element.error().map_err(|error| failed(&error))?;
             let offset = match element.offset() {
                 Offset::Offset(offset) => offset,
                 _ => self.watermarks(element.topic(), element.partition())?.1,

@@ -7,7 +7,7 @@ use super::start::{Known, offset};
 use crate::config::KafkaSettings;
 use crate::error::{Error, Kind, Result};
 use crate::flow::{Assigned, Chunk, GroupEvent};
-use crate::server::kafka::{code_error, kafka_error};
+use crate::server::kafka::{code_error, kafka_error, watermarks};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::{Offset, TopicPartitionList};
@@ -438,9 +438,7 @@ impl Poller {
             self.consumer.committed_offsets(wanted, QUESTION).map_err(|error| kafka_error(tried, &error))?;
         let mut found = TopicPartitionList::new();
         for (assigned, stored) in starts {
-            let (low, high) = self
-                .consumer
-                .fetch_watermarks(&assigned.topic, assigned.partition, QUESTION)
+            let (low, high) = watermarks(&self.consumer, &assigned.topic, assigned.partition, QUESTION)
                 .map_err(|error| kafka_error(tried, &error))?;
             let committed = committed.find_partition(&assigned.topic, assigned.partition);
             let committed = committed.and_then(|element| match element.offset() {

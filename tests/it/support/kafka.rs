@@ -214,9 +214,19 @@ impl Kafka {
 
     /// The next offset of each partition.
     pub(crate) fn ends(&self, topic: &str) -> Vec<i64> {
-        let client = self.producer.client();
-        let end = |partition| client.fetch_watermarks(topic, partition, PATIENCE).expect("watermarks").1;
-        (0..self.partitions(topic)).map(end).collect()
+        (0..self.partitions(topic)).map(|partition| self.end(topic, partition)).collect()
+    }
+
+    fn end(&self, topic: &str, partition: i32) -> i64 {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            // A broker lists a new partition a moment before it leads it.
+            match self.producer.client().fetch_watermarks(topic, partition, PATIENCE) {
+                Ok((_, end)) => return end,
+                Err(error) => assert!(Instant::now() < deadline, "{topic}, partition {partition}: {error}"),
+            }
+            std::thread::sleep(PAUSE);
+        }
     }
 
     /// How many records there are, or have been.
@@ -246,9 +256,16 @@ impl Kafka {
         }
         consumer.assign(&places).expect("partitions to read");
         let mut records = Vec::new();
+        let deadline = Instant::now() + PATIENCE;
         let mut open: Vec<bool> = ends.iter().map(|end| *end > 0).collect();
         while open.contains(&true) {
-            let message = consumer.poll(PATIENCE).expect("a record").expect("a record");
+            let message = match consumer.poll(PATIENCE).expect("a record") {
+                Ok(message) => message,
+                Err(error) => {
+                    assert!(Instant::now() < deadline, "{topic}: {error}");
+                    continue;
+                }
+            };
             let partition = usize::try_from(message.partition()).unwrap();
             if message.offset() < ends[partition] {
                 records.push(Record::of_message(&message));
