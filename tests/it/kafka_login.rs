@@ -1,41 +1,24 @@
 //! `sync --source kafka` from brokers that ask who is there: with a password, and with a client's certificate.
 
-use crate::support::{Kafka, Outcome, Sample, Stage, variable};
+use crate::support::{Outcome, Sample, Topics, variable};
 
 /// What the records of the sample leave in its table.
 const ORDERS: &str = "[1,3,4,7,9,1001]";
 
-/// Records with schemas, which need no Postgres to be read.
-struct Topics {
-    kafka: Kafka,
-    stage: Stage,
-}
-
 impl Topics {
-    fn new(test: &str) -> Self {
-        let stage = Stage::new(test);
-        // Through the listener that asks nothing.
-        let kafka = Kafka::of(&stage);
-        Sample::read("default-schema").replay(&kafka);
-        Self { kafka, stage }
+    /// With records that carry schemas, which need no Postgres to be read; they were sent through the listener that asks nothing.
+    fn with_schemas(test: &str) -> Self {
+        let it = Self::new(test);
+        Sample::read("default-schema").replay(&it.kafka);
+        it
     }
 
     /// A sync from a listener, with these properties of librdkafka.
-    fn sync(&self, brokers: &str, authority: &str, properties: &[(&str, &str)]) -> Outcome {
+    fn sync_from(&self, brokers: &str, authority: &str, properties: &[(&str, &str)]) -> Outcome {
         let properties: Vec<String> =
             properties.iter().map(|(name, value)| format!("    {name}: '{value}'\n")).collect();
-        let properties = properties.concat();
-        self.stage.directory.write(
-            "topics.yml",
-            &format!(
-                "pipeline: {0}\nclickhouse:\n  url: ${{CLICKHOUSE_URL}}\n  database: {0}\nkafka:\n  brokers: {1}\n  topic_prefix: {0}\n  ca_file: {2}\n  properties:\n{properties}tables:\n  - source: inv.orders\nsync:\n  source: kafka\n",
-                self.stage.name,
-                variable(brokers),
-                variable(authority),
-            ),
-        );
-        let invocation = self.stage.invocation(&["-c", "topics.yml", "sync", "--until-caught-up"]);
-        invocation.without("POSTGRES_URL").run()
+        let kafka = format!("  ca_file: {}\n  properties:\n{}", variable(authority), properties.concat());
+        self.stage.sync_topics(&variable(brokers), &kafka, "tables:\n  - source: inv.orders\n")
     }
 
     /// The same with a password.
@@ -47,7 +30,7 @@ impl Topics {
             ("sasl.username", &user),
             ("sasl.password", password),
         ];
-        self.sync("PIPECTL_KAFKA_SASL_BROKERS", authority, &properties)
+        self.sync_from("PIPECTL_KAFKA_SASL_BROKERS", authority, &properties)
     }
 
     fn arrived(&self, outcome: &Outcome) {
@@ -70,7 +53,7 @@ fn refused(outcome: &Outcome, words: &str) {
 fn every_mechanism_with_a_password_logs_in() {
     let password = variable("PIPECTL_KAFKA_PASSWORD");
     for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"] {
-        let topics = Topics::new("kafka_login");
+        let topics = Topics::with_schemas("kafka_login");
         let outcome = topics.login(mechanism, "PIPECTL_KAFKA_CA", &password);
         topics.arrived(&outcome);
         assert!(!format!("{}{}", outcome.stdout, outcome.stderr).contains(&password), "{mechanism}");
@@ -79,7 +62,7 @@ fn every_mechanism_with_a_password_logs_in() {
 
 #[test]
 fn a_wrong_password_or_authority_is_told_and_the_password_is_not() {
-    let topics = Topics::new("kafka_refused");
+    let topics = Topics::with_schemas("kafka_refused");
     for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"] {
         let outcome = topics.login(mechanism, "PIPECTL_KAFKA_CA", "hunter2");
         refused(&outcome, "check the login");
@@ -93,14 +76,14 @@ fn a_wrong_password_or_authority_is_told_and_the_password_is_not() {
 
 #[test]
 fn a_clients_certificate_logs_in() {
-    let topics = Topics::new("kafka_certificate");
+    let topics = Topics::with_schemas("kafka_certificate");
     let (certificate, key) = (variable("PIPECTL_KAFKA_CLIENT_CERT"), variable("PIPECTL_KAFKA_CLIENT_KEY"));
     let properties =
         [("security.protocol", "ssl"), ("ssl.certificate.location", certificate.as_str()), ("ssl.key.location", &key)];
-    let outcome = topics.sync("PIPECTL_KAFKA_SSL_BROKERS", "PIPECTL_KAFKA_WRONG_CA", &properties);
+    let outcome = topics.sync_from("PIPECTL_KAFKA_SSL_BROKERS", "PIPECTL_KAFKA_WRONG_CA", &properties);
     refused(&outcome, "check the certificates");
-    let outcome = topics.sync("PIPECTL_KAFKA_SSL_BROKERS", "PIPECTL_KAFKA_CA", &properties[..1]);
+    let outcome = topics.sync_from("PIPECTL_KAFKA_SSL_BROKERS", "PIPECTL_KAFKA_CA", &properties[..1]);
     refused(&outcome, "check the certificates");
-    let outcome = topics.sync("PIPECTL_KAFKA_SSL_BROKERS", "PIPECTL_KAFKA_CA", &properties);
+    let outcome = topics.sync_from("PIPECTL_KAFKA_SSL_BROKERS", "PIPECTL_KAFKA_CA", &properties);
     topics.arrived(&outcome);
 }

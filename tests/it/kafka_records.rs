@@ -1,22 +1,17 @@
 //! Records as a connector may send them, written out by hand: what is odd about them is told, and stored where it can be.
 
-use crate::support::{Invocation, Kafka, Outcome, Record, Stage};
-
-struct Topics {
-    kafka: Kafka,
-    stage: Stage,
-}
+use crate::support::{Invocation, Outcome, Record, Topics};
 
 impl Topics {
-    fn new(test: &str, schema: &str) -> Self {
-        let stage = Stage::new(test);
-        stage.postgres.execute(schema);
-        let kafka = Kafka::of(&stage);
-        stage.config(&format!(
+    /// Topics of tables whose types are in Postgres.
+    fn of_tables(test: &str, schema: &str) -> Self {
+        let it = Self::new(test);
+        it.stage.postgres.execute(schema);
+        it.stage.config(&format!(
             "kafka:\n  brokers: {}\n  topic_prefix: {}\n  connector: {{decimal.handling.mode: double, time.precision.mode: connect}}\ntables:\n  - source: public.*\nsync:\n  source: kafka\n",
-            kafka.brokers, stage.name
+            it.kafka.brokers, it.stage.name
         ));
-        Self { kafka, stage }
+        it
     }
 
     fn sync(&self) -> Invocation {
@@ -49,7 +44,8 @@ fn framed(topic: &str) -> Record {
 
 #[test]
 fn a_record_framed_as_avro_is_set_aside_and_a_topic_of_them_names_the_setting() {
-    let it = Topics::new("records_framed", "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY)");
+    let it =
+        Topics::of_tables("records_framed", "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY)");
     let (t, u) = (it.kafka.topic("public.t", 1), it.kafka.name("public.u"));
     it.kafka.send([change(&t, "c", 1, "{\"id\":1}"), framed(&t), change(&t, "c", 2, "{\"id\":2}")]);
     let synced = it.good();
@@ -73,7 +69,7 @@ fn a_record_framed_as_avro_is_set_aside_and_a_topic_of_them_names_the_setting() 
 
 #[test]
 fn fields_with_adjusted_names_are_found_and_lossy_columns_told_once() {
-    let it = Topics::new(
+    let it = Topics::of_tables(
         "records_adjusted",
         "CREATE TABLE odd (id int PRIMARY KEY, \"unit price\" numeric(10, 2), \"1st\" text, \"ü-x\" text, at timestamp)",
     );
@@ -98,7 +94,7 @@ fn fields_with_adjusted_names_are_found_and_lossy_columns_told_once() {
 
 #[test]
 fn a_truncation_that_several_processes_meet_parks_the_table_and_says_the_way_back() {
-    let it = Topics::new("records_truncated", "CREATE TABLE t (id int PRIMARY KEY)");
+    let it = Topics::of_tables("records_truncated", "CREATE TABLE t (id int PRIMARY KEY)");
     let topic = it.kafka.topic("public.t", 2);
     let spawn = || it.stage.invocation(&["sync"]).spawn();
     let mut first = spawn();

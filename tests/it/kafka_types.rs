@@ -42,19 +42,12 @@ const WRITTEN: &str = "tables:
 const ORDERS: &str = "[(1,10,'new','10.5','2024-01-02 03:04:05.678901'),(3,13,'again','3.33','2024-01-02 03:04:05.678901'),(4,20,'shipped','1','2024-03-01 00:00:00.000000'),(7,30,'new','0','2024-01-02 03:04:05.678901'),(9,32,'new','0','2024-01-02 03:04:05.678901'),(1001,11,'paid','0.01','2024-01-02 03:04:05.678901')]";
 
 /// Topics that are read without a Postgres to ask.
-struct Topics(Piped);
+struct Captured(Piped);
 
-impl Topics {
+impl Captured {
     /// A sync of a configuration without Postgres.
     fn sync(&self, kafka: &str, tables: &str) -> Outcome {
-        let (name, brokers) = (&self.0.stage.name, &self.0.kafka.brokers);
-        self.0.stage.directory.write(
-            "topics.yml",
-            &format!(
-                "pipeline: {name}\nclickhouse:\n  url: ${{CLICKHOUSE_URL}}\n  database: {name}\nkafka:\n  brokers: {brokers}\n  topic_prefix: {name}\n{kafka}{tables}sync:\n  source: kafka\n"
-            ),
-        );
-        self.0.stage.invocation(&["-c", "topics.yml", "sync", "--until-caught-up"]).without("POSTGRES_URL").run()
+        self.0.stage.sync_topics(&self.0.kafka.brokers, kafka, tables)
     }
 
     fn synced(&self, kafka: &str, tables: &str) {
@@ -94,7 +87,7 @@ impl Topics {
 
 #[test]
 fn types_come_from_the_records_schemas() {
-    let topics = Topics(Piped::new("types_by_schema", SCHEMA, &[("value.converter.schemas.enable", "true")]));
+    let topics = Captured(Piped::new("types_by_schema", SCHEMA, &[("value.converter.schemas.enable", "true")]));
     let tables = "tables:\n  - source: public.*\n";
     topics.synced("", tables);
     topics.0.stage.postgres.execute(CHANGES);
@@ -111,7 +104,7 @@ fn types_come_from_the_records_schemas() {
 #[test]
 fn types_come_from_a_table_that_is_written_out() {
     let modes = [("decimal.handling.mode", "string"), ("time.precision.mode", "microseconds")];
-    let topics = Topics(Piped::new("types_written", SCHEMA, &modes));
+    let topics = Captured(Piped::new("types_written", SCHEMA, &modes));
     topics.0.connect.wait_until_it_has_caught_up(&topics.0.stage);
     topics.refused("", "tables:\n  - source: public.*\n", &["carry no schema", "postgres.url", "`columns`"]);
     topics.refused("", WRITTEN, &["\"amount\"", "decimal.handling.mode", "kafka.connect_url", "postgres.url"]);

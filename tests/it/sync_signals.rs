@@ -14,7 +14,7 @@ fn signals_end_a_sync_with_their_own_exit_codes() {
     let writer = Postgres::connect(&stage.postgres.url);
     writer.execute("BEGIN; INSERT INTO public.scratch VALUES (100, 'open')");
     for (signal, code) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
-        let mut running = stage.invocation(&["sync", "--until-caught-up"]).spawn();
+        let mut running = stage.invocation(&["sync", "--until-caught-up"]).minding_hangup().spawn();
         running.wait_for("first copy:");
         running.signal(signal);
         running.wait_for("stopping");
@@ -39,7 +39,7 @@ fn a_closed_terminal_ends_it_cleanly_unless_it_was_told_otherwise() {
     let stage = Stage::new("hangup");
     stage.config(ALL);
     stage.postgres.execute(DOCS);
-    let mut running = stage.invocation(&["sync"]).spawn();
+    let mut running = stage.invocation(&["sync"]).minding_hangup().spawn();
     running.wait_for("streaming from");
     stage.postgres.execute("UPDATE public.docs SET n = n + 1 WHERE id < 100");
     running.signal("HUP");

@@ -29,6 +29,16 @@ impl fmt::Display for Outcome {
     }
 }
 
+impl Outcome {
+    /// Expects that it was refused with this exit code, in these words and with a hint.
+    pub(crate) fn refused(&self, status: i32, words: &[&str]) {
+        assert_eq!(self.status, Some(status), "{self}");
+        for word in words.iter().chain(&["hint: "]) {
+            assert!(self.stderr.contains(word), "no \"{word}\": {self}");
+        }
+    }
+}
+
 impl Invocation {
     /// The binary with arguments in a directory; its environment holds PATH and HOME alone.
     pub(crate) fn new(directory: &Directory, arguments: &[&str]) -> Self {
@@ -56,17 +66,25 @@ impl Invocation {
     }
 
     /// Starts it the way `nohup` does: a closed terminal is nothing to it.
-    pub(crate) fn ignoring_hangup(mut self) -> Self {
-        let mut shell = Command::new("sh");
-        shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(self.command.get_program());
-        shell.args(self.command.get_args()).env_clear();
-        shell.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    pub(crate) fn ignoring_hangup(self) -> Self {
+        self.through("sh", &["-c", "trap '' HUP; exec \"$0\" \"$@\""])
+    }
+
+    /// Starts it as a terminal does, also where these tests themselves were started by `nohup`.
+    pub(crate) fn minding_hangup(self) -> Self {
+        self.through("env", &["--default-signal=HUP"])
+    }
+
+    /// Starts it through a program that becomes it.
+    fn through(self, program: &str, arguments: &[&str]) -> Self {
+        let mut outer = Command::new(program);
+        outer.args(arguments).arg(self.command.get_program()).args(self.command.get_args()).env_clear();
+        outer.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         if let Some(directory) = self.command.get_current_dir() {
-            shell.current_dir(directory);
+            outer.current_dir(directory);
         }
-        shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        self.command = shell;
-        self
+        outer.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self { command: outer }
     }
 
     /// With a stdout whose reader has gone.

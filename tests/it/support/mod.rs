@@ -18,6 +18,7 @@ mod postgres;
 mod proxy;
 mod samples;
 mod servers;
+mod topics;
 
 pub(crate) use binary::{Invocation, Outcome, Running};
 pub(crate) use clickhouse::ClickHouse;
@@ -28,6 +29,7 @@ pub(crate) use postgres::Postgres;
 pub(crate) use proxy::{Proxy, Verdict};
 pub(crate) use samples::Sample;
 pub(crate) use servers::{OtherServers, Urls};
+pub(crate) use topics::Topics;
 
 use std::fs;
 use std::future::Future;

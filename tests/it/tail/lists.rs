@@ -1,7 +1,6 @@
 //! Lists of topics and groups, and what is not there.
 
-use super::Topics;
-use crate::support::{Record, variable};
+use crate::support::{Record, Topics, variable};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 

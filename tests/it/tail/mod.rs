@@ -6,21 +6,10 @@ mod postgres;
 mod records;
 pub(crate) mod registry;
 
-use crate::support::{Invocation, Kafka, Outcome, Stage};
+use crate::support::{Invocation, Outcome, Topics};
 use serde_json::Value;
 
-/// A stage with Kafka; the fields go in the order in which they have to end.
-struct Topics {
-    kafka: Kafka,
-    stage: Stage,
-}
-
 impl Topics {
-    fn new(test: &str) -> Self {
-        let stage = Stage::new(test);
-        Self { kafka: Kafka::of(&stage), stage }
-    }
-
     /// `pipectl tail` with arguments.
     fn invocation(&self, arguments: &[&str]) -> Invocation {
         self.stage.invocation(&[&["tail"], arguments].concat()).env("KAFKA_BROKERS", &self.kafka.brokers)

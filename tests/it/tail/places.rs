@@ -1,7 +1,7 @@
 //! Where reading begins and ends.
 
-use super::{Topics, objects};
-use crate::support::Record;
+use super::objects;
+use crate::support::{Record, Topics};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Noon of 2026-01-01, UTC.

@@ -1,7 +1,6 @@
 //! What records look like.
 
-use super::Topics;
-use crate::support::{Record, Sample};
+use crate::support::{Record, Sample, Topics};
 use serde_json::Value;
 use std::collections::BTreeMap;
 

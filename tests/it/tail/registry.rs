@@ -1,7 +1,6 @@
 //! Values whose schema a registry holds.
 
-use super::Topics;
-use crate::support::{Record, Sample};
+use crate::support::{Record, Sample, Topics};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
