@@ -15,6 +15,7 @@ use crate::sync::{Progress, retrying};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
@@ -59,6 +60,37 @@ pub(super) struct Copies {
     /// Ranges that are still to be stored, by table.
     open: Mutex<BTreeMap<u32, usize>>,
     left: Mutex<Left>,
+    pace: Option<Arc<Pace>>,
+}
+
+/// How fast rows may be copied, all readers together.
+#[derive(Debug)]
+pub(super) struct Pace {
+    rows_per_second: u64,
+    /// When the next rows are due.
+    due: Mutex<Instant>,
+}
+
+impl Pace {
+    pub(super) fn new(rows_per_second: u64) -> Arc<Self> {
+        Arc::new(Self { rows_per_second: rows_per_second.max(1), due: Mutex::new(Instant::now()) })
+    }
+
+    /// Rows that are read in one go: what a second may have.
+    fn at_once(&self) -> usize {
+        usize::try_from(self.rows_per_second).unwrap_or(usize::MAX)
+    }
+
+    /// Waits until more rows may follow these.
+    async fn wait(&self, rows: u64) {
+        let due = {
+            let mut due = self.due.lock().await;
+            let took = Duration::from_secs_f64(rows as f64 / self.rows_per_second as f64);
+            *due = (*due).max(Instant::now()) + took;
+            *due
+        };
+        tokio::time::sleep_until(due.into()).await;
+    }
 }
 
 impl Copies {
@@ -77,7 +109,13 @@ impl Copies {
             queue: Mutex::default(),
             open: Mutex::default(),
             left: Mutex::default(),
+            pace: None,
         }
+    }
+
+    /// The same, at a pace.
+    pub(super) fn at_pace(self, pace: Option<Arc<Pace>>) -> Self {
+        Self { pace, ..self }
     }
 
     /// Copies these tables under a snapshot. Returns those that are not complete then.
@@ -178,6 +216,7 @@ impl Copies {
             .sync
             .batch_bytes
             .min(self.settings.sync.memory / (self.settings.sync.snapshot_parallel.max(1) * BUFFERS_A_READER));
+        let most_rows = self.pace.as_ref().map_or(MOST_ROWS, |pace| pace.at_once().min(MOST_ROWS));
         let mut rows = 0;
         let mut sending: Option<JoinSet<Result<()>>> = None;
         // Rows without a key are told apart by their ordinals: each range counts in a space of its own.
@@ -197,13 +236,21 @@ impl Copies {
                             format!("could not copy {}: column \"{column}\" got {}", job.schema.name, fault.fault),
                         )
                     })?;
-                    Ok(batch.bytes() < most_bytes && batch.rows() < MOST_ROWS)
+                    Ok(batch.bytes() < most_bytes && batch.rows() < most_rows)
                 })
                 .await?;
-            rows += batch.rows() as u64;
+            let read = batch.rows() as u64;
+            rows += read;
             last = batch.last();
             finish(sending.take()).await?;
             sending = Some(self.send(batch));
+            if let Some(pace) = &self.pace {
+                let mut stop = self.stop.clone();
+                tokio::select! {
+                    () = pace.wait(read) => {}
+                    _ = stop.wait_for(|stop| *stop) => {}
+                }
+            }
             if !more {
                 break;
             }

@@ -13,6 +13,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 const TAKE: &str = include_str!("../../sql/postgres/take_lock.sql");
 const SHARE: &str = include_str!("../../sql/postgres/share_lock.sql");
 const EMIT: &str = include_str!("../../sql/postgres/emit_message.sql");
+const HOLDERS: &str = include_str!("../../sql/postgres/lock_holders.sql");
 const FLUSHED: &str = include_str!("../../sql/postgres/flushed.sql");
 
 /// The session. The lock ends with it.
@@ -36,6 +37,18 @@ impl PipelineLock {
     /// Takes the lock of the settings' slot. Waits a little for its holder, which may be a session whose process was killed just now.
     pub(super) async fn take(settings: &PostgresSettings) -> Result<Self> {
         Self::wait(settings, TAKE).await
+    }
+
+    /// Takes the lock; the session that holds it where somebody else does.
+    pub(super) async fn take_or_holder(settings: &PostgresSettings) -> Result<std::result::Result<Self, Option<i32>>> {
+        let deadline = Instant::now() + LAST_BREATH;
+        loop {
+            match Self::attempt(settings, TAKE).await? {
+                Attempt::Taken(lock) => return Ok(Ok(lock)),
+                Attempt::Held(_) if Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
+                Attempt::Held(holder) => return Ok(Err(holder)),
+            }
+        }
     }
 
     /// Takes the lock together with others of its kind: processes that share the topics of a pipeline.
@@ -83,12 +96,7 @@ impl PipelineLock {
 
     /// Writes a message into the log and says where it lies.
     pub(super) async fn heartbeat(&self) -> Result<Lsn> {
-        let row = self
-            .client
-            .query_one(EMIT, &[])
-            .await
-            .map_err(|error| server_error("could not write a heartbeat", error))?;
-        read_lsn(row.get(0))
+        mark(&self.client).await
     }
 
     /// Where the log ends.
@@ -100,6 +108,21 @@ impl PipelineLock {
             .map_err(|error| server_error("could not read the log's end", error))?;
         read_lsn(row.get(0))
     }
+}
+
+/// Writes a message into the log and says where it lies.
+pub(super) async fn mark(client: &tokio_postgres::Client) -> Result<Lsn> {
+    let row = client.query_one(EMIT, &[]).await.map_err(|error| server_error("could not write a heartbeat", error))?;
+    read_lsn(row.get(0))
+}
+
+/// How many processes hold a pipeline's lock: several may read the same topics.
+pub(super) async fn holders(client: &tokio_postgres::Client, slot: &str) -> Result<i64> {
+    let row = client
+        .query_one(HOLDERS, &[&slot])
+        .await
+        .map_err(|error| server_error("could not ask for the pipeline's lock", error))?;
+    Ok(row.get(0))
 }
 
 fn taken(settings: &PostgresSettings, holder: Option<i32>) -> Error {

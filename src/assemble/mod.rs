@@ -11,6 +11,7 @@ mod lock;
 mod nulls;
 mod prepare;
 mod publication;
+mod recopy;
 mod remove;
 mod renamed;
 mod repair;
@@ -28,6 +29,7 @@ pub use status::{PartitionStatus, PipelineStatus, TopicsStatus, status};
 pub use switch::{Switched, switch};
 
 use crate::change::{Lsn, TableName};
+use crate::checkpoint::{State, StateStore, Transport};
 use crate::config::{Settings, SyncSource};
 use crate::error::{Error, Kind, Result};
 use crate::flow::{NoDeadLetters, Source};
@@ -35,9 +37,10 @@ use crate::server::clickhouse;
 use crate::sink::clickhouse::ClickHouseSink;
 use crate::source::postgres::{PostgresRefetch, PostgresStream};
 use crate::sync::{Ended, Progress, Stream, StreamOptions, Writer, retrying};
-use live::LiveTables;
+use live::{CopySide, LiveTables};
 use lock::PipelineLock;
 use prepare::{Preparation, Prepared};
+use recopy::{Copier, CopyQueue, FedSink, Places, Want};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -125,8 +128,9 @@ async fn stream(
     let postgres = settings.postgres.as_ref().ok_or_else(copies::no_postgres)?;
     let Prepared { lock, store, state, publications, ranges, from } = prepared;
     let live_store = store.clone();
+    let (side, copier) = copies_beside(settings, (&server, &store, &state), Transport::Postgres, (progress, stop));
     let writer = Writer {
-        sink: ClickHouseSink::new(server.clone(), &settings.clickhouse.database),
+        sink: fed_sink(settings, &server, &side),
         refetch: PostgresRefetch::new(postgres.clone()),
         store,
         dead: NoDeadLetters,
@@ -142,7 +146,7 @@ async fn stream(
         until,
         stop_timeout: sync.stop_timeout,
     };
-    let tables = LiveTables::new(settings, server, (live_store, state, ranges), (progress, stop));
+    let tables = LiveTables::new(settings, server, (live_store, state, ranges), side, (progress, stop));
     // The lag is counted from here, not from the log's beginning.
     progress.confirmed.store(from.end.0, Ordering::Relaxed);
     let mut engine = Stream::new(writer, tables, options, from);
@@ -152,9 +156,43 @@ async fn stream(
     let ended = tokio::select! {
         ended = sessions => ended,
         never = beats => never,
+        never = copier.run() => never,
     };
     engine.close().await;
     ended
+}
+
+/// The two sides of copies that are made while changes are followed: the tables' and the task's. What an earlier process left to be done is done first.
+fn copies_beside(
+    settings: &Settings,
+    (server, store, state): (&clickhouse::Server, &StateStore, &State),
+    transport: Transport,
+    (progress, stop): (&Arc<Progress>, &watch::Receiver<bool>),
+) -> (CopySide, Copier) {
+    let (asks, asked) = tokio::sync::mpsc::unbounded_channel();
+    let queue = CopyQueue::default();
+    for (relation, record) in &state.tables {
+        if let Some(reason) = &record.copy {
+            queue.push(Want::needed(*relation, reason));
+        }
+    }
+    let copier = Copier {
+        settings: settings.clone(),
+        server: server.clone(),
+        store: store.clone(),
+        queue: queue.clone(),
+        asks,
+        transport,
+        owns_publication: state.pipeline.as_ref().is_some_and(|pipeline| pipeline.owns_publication),
+        progress: Arc::clone(progress),
+        stop: stop.clone(),
+    };
+    (CopySide { places: Places::default(), queue, asks: asked }, copier)
+}
+
+fn fed_sink(settings: &Settings, server: &clickhouse::Server, side: &CopySide) -> FedSink {
+    let sink = ClickHouseSink::new(server.clone(), &settings.clickhouse.database);
+    FedSink { sink, places: side.places.clone() }
 }
 
 /// Runs the engine on one session of the source after another.

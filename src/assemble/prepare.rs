@@ -80,6 +80,7 @@ impl Preparation<'_> {
         store.create().await?;
         park_renamed(&plans, &mut store).await?;
         let mut state = store.load().await?;
+        super::recopy::resolve(self.server, &self.settings.clickhouse, (&mut state, &mut store), self.progress).await?;
         let slot = slot_state(lock.client(), &postgres.slot).await?;
         let start = decide(&postgres.slot, &state, slot.as_ref(), &identity)?;
         let start = match slot.filter(|slot| slot.active_pid.is_some()) {
@@ -294,7 +295,8 @@ impl Preparation<'_> {
             self.progress.note(format!("{} is new: it is copied before the stream goes on", plan.schema.name));
         }
         let tell = |waiting: &[Waiting]| self.waiting(waiting);
-        let (version, slot) = super::resync::later_snapshot(self.settings, copying.lock, &self.patience(&tell)).await?;
+        let (version, slot) =
+            super::resync::later_snapshot(self.settings, copying.lock.client(), &self.patience(&tell)).await?;
         let sink = ClickHouseSink::new(self.server.clone(), &self.settings.clickhouse.database);
         let mut jobs = Vec::new();
         for plan in &new {
@@ -307,7 +309,7 @@ impl Preparation<'_> {
             jobs.push(job);
         }
         let about = (self.progress, self.stop);
-        let refused = super::resync::copy_all(self.settings, sink, jobs, &slot.snapshot, about).await?;
+        let refused = super::resync::copy_all(self.settings, sink, (jobs, None), &slot.snapshot, about).await?;
         for plan in new {
             self.mark_copied(copying, plan, (&refused, Some(slot.consistent_point))).await?;
         }

@@ -4,17 +4,18 @@
 //! committed before the message is in it, and every change that is sent later has a higher version. A plain snapshot would not wait, and could show a row
 //! that a change sent before has already replaced.
 
-use super::copies::{Copies, CopyJob, no_postgres};
+use super::copies::{Copies, CopyJob, Pace, no_postgres};
 use super::layout::layout;
-use super::lock::PipelineLock;
+use super::lock::{PipelineLock, mark};
 use super::prepare::{drop_slot, numbered, slot_taken, table_record};
 use super::publication;
+use super::recopy::{Asked, Shadow, ask_running, fulfil, shadow_name};
 use crate::change::{Lsn, Position, Version};
 use crate::checkpoint::{OffsetStore, PipelineRecord, State, StateStore, TablePhase, TableRecord, Transport};
 use crate::config::{Settings, SyncSource};
 use crate::error::{Error, Kind, Result};
 use crate::flow::CheckpointStore;
-use crate::server::clickhouse::{self, Server, quote_ident};
+use crate::server::clickhouse::{self, Server};
 use crate::server::postgres::tables;
 use crate::sink::clickhouse::{ClickHouseSink, TablePlan, ddl, left_out, plan_table, ranges};
 use crate::source::postgres::{
@@ -23,17 +24,20 @@ use crate::source::postgres::{
 use crate::sync::Progress;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::watch;
 
 /// A snapshot that is later than the stream's past, and the version that its rows get.
 pub(super) async fn later_snapshot(
     settings: &Settings,
-    lock: &PipelineLock,
+    client: &tokio_postgres::Client,
     patience: &Patience<'_>,
 ) -> Result<(Version, CreatedSlot)> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
     let postgres = settings.postgres.as_ref().ok_or_else(super::copies::no_postgres)?;
-    let mark = lock.heartbeat().await?;
-    let name = format!("{}_copy_{}", postgres.slot, std::process::id());
+    let mark = mark(client).await?;
+    // The server may take a moment to give up the slot of an attempt before.
+    let name = format!("{}_copy_{}_{}", postgres.slot, std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let slot = create_slot(postgres, &name, true, patience).await?;
     Ok((Version::new(mark, Lsn::ZERO), slot))
 }
@@ -44,7 +48,7 @@ pub(super) async fn later_snapshot(
 pub(super) async fn copy_all(
     settings: &Settings,
     sink: ClickHouseSink,
-    mut jobs: Vec<CopyJob>,
+    (mut jobs, pace): (Vec<CopyJob>, Option<&Arc<Pace>>),
     snapshot: &str,
     (progress, stop): (&Arc<Progress>, &watch::Receiver<bool>),
 ) -> Result<BTreeMap<u32, String>> {
@@ -52,7 +56,8 @@ pub(super) async fn copy_all(
     let postgres = settings.postgres.as_ref().ok_or_else(super::copies::no_postgres)?;
     let (mut _holder, mut snapshot) = (None, snapshot.to_owned());
     loop {
-        let copies = Arc::new(Copies::new(settings, sink.clone(), None, (progress, stop)));
+        let copies = Copies::new(settings, sink.clone(), None, (progress, stop));
+        let copies = Arc::new(copies.at_pace(pace.cloned()));
         let left = copies.run(&jobs, &snapshot).await?;
         refused.extend(left.refused);
         let again = left.rewritten;
@@ -78,20 +83,33 @@ pub enum Resync {
     All,
 }
 
-/// Copies tables again while the pipeline stands still: each into a shadow table that takes the old one's place when it is complete.
-/// Readers see the old rows until then, and the new ones from then on.
+/// Copies tables again, each into a shadow table that takes the old one's place when it is complete. Readers see the old rows until then, and the new ones
+/// from then on. While a sync runs it is asked to do that; else it is done here.
 ///
 /// # Errors
-/// [`Kind::Source`] while a sync runs; else what source and destination refuse.
+/// [`Kind::Source`] for all tables while a sync runs; else what source and destination refuse.
 pub async fn resync(
     settings: &Settings,
-    which: &Resync,
+    (which, max_rows_per_second): (&Resync, Option<u64>),
     progress: &Arc<Progress>,
     stop: &watch::Receiver<bool>,
 ) -> Result<u64> {
     let postgres = settings.postgres.as_ref().ok_or_else(no_postgres)?;
     let server = clickhouse::connect(&settings.clickhouse)?;
-    let lock = PipelineLock::take(postgres).await?;
+    let lock = match (PipelineLock::take_or_holder(postgres).await?, which) {
+        (Ok(lock), _) => lock,
+        (Err(holder), Resync::Tables(_)) => {
+            let client = crate::server::postgres::connect(postgres).await?;
+            let plans = wanted(settings, which, &client, progress).await?;
+            let asked = Asked { plans: &plans, max_rows_per_second, holder };
+            return ask_running(settings, &server, asked, (progress, stop)).await;
+        }
+        (Err(holder), Resync::All) => {
+            let pid = holder.map_or(String::new(), |pid| format!(" (its session has pid {pid})"));
+            return Err(Error::new(Kind::Source, format!("another pipectl works on slot \"{}\"{pid}", postgres.slot))
+                .hint("all tables can only be copied again while sync is stopped; `pipectl resync TABLE…` works beside it"));
+        }
+    };
     if *which == Resync::All {
         super::repair::exclude_repairs(lock.client(), &postgres.slot).await?;
     }
@@ -104,8 +122,9 @@ pub async fn resync(
     server.execute(&ddl::create_database(&settings.clickhouse), &[]).await?;
     store.create().await?;
     let state = store.load().await?;
-    let plans = wanted(settings, which, &lock, progress).await?;
-    let run = Run { settings, server: &server, lock: &lock, progress, stop };
+    let plans = wanted(settings, which, lock.client(), progress).await?;
+    let pace = max_rows_per_second.map(Pace::new);
+    let run = Run { settings, server: &server, lock: &lock, pace, progress, stop };
     match which {
         Resync::Tables(_) => run.some(&plans, &state, &mut store).await?,
         Resync::All if settings.sync.source == SyncSource::Kafka => run.all_of_topics(&plans, &mut store).await?,
@@ -117,10 +136,10 @@ pub async fn resync(
 async fn wanted(
     settings: &Settings,
     which: &Resync,
-    lock: &PipelineLock,
+    client: &tokio_postgres::Client,
     progress: &Progress,
 ) -> Result<Vec<TablePlan>> {
-    let catalog = tables(lock.client()).await?;
+    let catalog = tables(client).await?;
     let mut plans = Vec::new();
     for schema in &catalog {
         let Some(rule) = settings.rule_for(&schema.name) else { continue };
@@ -152,6 +171,7 @@ struct Run<'a> {
     settings: &'a Settings,
     server: &'a Server,
     lock: &'a PipelineLock,
+    pace: Option<Arc<Pace>>,
     progress: &'a Arc<Progress>,
     stop: &'a watch::Receiver<bool>,
 }
@@ -166,13 +186,14 @@ impl Run<'_> {
                 .hint("run `pipectl sync`; or `pipectl resync --all` to begin anew"));
         }
         let tell = |waiting: &[Waiting]| self.waiting(waiting);
-        let (version, slot) = later_snapshot(self.settings, self.lock, &self.patience(&tell)).await?;
+        let (version, slot) = later_snapshot(self.settings, self.lock.client(), &self.patience(&tell)).await?;
         self.copy_and_exchange(plans, version, &slot.snapshot).await?;
         for plan in plans {
             let first_commit = Some(slot.consistent_point.to_string());
             let record = TableRecord { first_commit, ..self.ready(plan) };
             store.save_table(plan.schema.relid, &record).await?;
         }
+        fulfil(plans, store).await?;
         Ok(())
     }
 
@@ -182,7 +203,7 @@ impl Run<'_> {
         let ends = super::kafka::topic_ends(self.settings).await?;
         let identity = identify_logical(self.settings.postgres.as_ref().ok_or_else(no_postgres)?).await?;
         let tell = |waiting: &[Waiting]| self.waiting(waiting);
-        let (version, slot) = later_snapshot(self.settings, self.lock, &self.patience(&tell)).await?;
+        let (version, slot) = later_snapshot(self.settings, self.lock.client(), &self.patience(&tell)).await?;
         self.copy_and_exchange(plans, version, &slot.snapshot).await?;
         for plan in plans {
             store.save_table(plan.schema.relid, &self.ready(plan)).await?;
@@ -237,18 +258,18 @@ impl Run<'_> {
     }
 
     fn ready(&self, plan: &TablePlan) -> TableRecord {
-        let copied = self.progress.tables().get(&shadow_name(plan)).map_or(0, |table| table.copied_rows);
+        let copied = self.progress.tables().get(&shadow_name(&plan.target)).map_or(0, |table| table.copied_rows);
         TableRecord { copied_rows: copied, ..table_record(plan, TablePhase::Ready) }
     }
 
     async fn copy_and_exchange(&self, plans: &[TablePlan], version: Version, snapshot: &str) -> Result<()> {
         let ranges = ranges(self.server).await?;
         let settings = &self.settings.clickhouse;
+        let shadows = Shadow { server: self.server, settings };
         let mut jobs = Vec::new();
         for plan in plans {
-            let shadow = plan.shape().named(shadow_name(plan));
-            self.execute(&format!("DROP TABLE IF EXISTS {} SYNC", ddl::qualified(&shadow.name, settings))).await?;
-            self.execute(&ddl::create_table(&shadow, settings)).await?;
+            let shadow = plan.shape().named(shadow_name(&plan.target));
+            shadows.make(plan).await?;
             super::kept::carry(self.server, settings, (plan, &shadow), version, self.progress).await?;
             self.progress.expected_rows.fetch_add(plan.schema.estimated_rows, std::sync::atomic::Ordering::Relaxed);
             self.progress.table(&shadow.name, |table| table.expected_rows = plan.schema.estimated_rows);
@@ -261,39 +282,17 @@ impl Run<'_> {
             });
         }
         let sink = ClickHouseSink::new(self.server.clone(), &settings.database);
-        let refused = copy_all(self.settings, sink, jobs, snapshot, (self.progress, self.stop)).await?;
+        let refused =
+            copy_all(self.settings, sink, (jobs, self.pace.as_ref()), snapshot, (self.progress, self.stop)).await?;
         if let Some(reason) = refused.into_values().next() {
             return Err(Error::new(Kind::Value, "the tables keep their old rows").because(reason));
         }
         for plan in plans {
-            self.exchange(plan).await?;
+            let uuid = shadows.uuid(&shadow_name(&plan.target)).await?;
+            shadows.exchange(plan, &uuid).await?;
+            shadows.drop(&plan.target).await?;
             self.progress.note(format!("{} is copied again", plan.schema.name));
         }
         Ok(())
     }
-
-    /// Puts the shadow table in the place of the old one, which goes.
-    async fn exchange(&self, plan: &TablePlan) -> Result<()> {
-        let settings = &self.settings.clickhouse;
-        let (shadow, table) = (ddl::qualified(&shadow_name(plan), settings), ddl::qualified(&plan.target, settings));
-        let cluster =
-            settings.cluster.as_deref().map_or(String::new(), |name| format!(" ON CLUSTER {}", quote_ident(name)));
-        // Made where it is missing, so that one statement serves: an exchange needs both.
-        self.execute(&ddl::create_table(&plan.shape(), settings)).await?;
-        self.execute(&format!("EXCHANGE TABLES {shadow} AND {table}{cluster}")).await?;
-        self.execute(&format!("DROP TABLE IF EXISTS {shadow}{cluster} SYNC")).await?;
-        if plan.shape().current_view {
-            self.execute(&ddl::create_current_view(&plan.shape(), settings)).await?;
-        }
-        Ok(())
-    }
-
-    async fn execute(&self, sql: &str) -> Result<()> {
-        self.server.execute(sql, &[]).await
-    }
-}
-
-/// The name of a table's shadow.
-fn shadow_name(plan: &TablePlan) -> String {
-    format!("{}__pipectl_copy", plan.target)
 }

@@ -107,6 +107,7 @@ mod tests {
                 first_commit: Some("0/20".into()),
                 missing: [(2, "x".to_owned())].into(),
                 columns: [(1, "id".to_owned())].into(),
+                ..TableRecord::default()
             },
             r#"{"version":1,"source":"public.t","target":"t","phase":"parked","reason":"why","since":"0/10","truncated":"340282366920938463463374607431768211455","copied_rows":5,"first_commit":"0/20","missing":{"2":"x"},"columns":{"1":"id"}}"#,
         );

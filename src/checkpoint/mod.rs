@@ -3,12 +3,16 @@
 //! One table, `pipectl_state`, of names and JSON values, into which rows are only ever inserted; the newest of each name counts. A
 //! position is written after the data that it covers, so that it may be behind the data, never ahead.
 
+mod copies;
 mod format;
 mod offsets;
 mod record;
 
 pub use offsets::OffsetStore;
-pub use record::{CheckpointRecord, NullsRecord, OffsetRecord, PipelineRecord, RangeRecord, TablePhase, TableRecord};
+pub use record::{
+    CheckpointRecord, CopyAnswer, CopyPhase, CopyRequest, NullsRecord, OffsetRecord, PipelineRecord, RangeRecord,
+    TablePhase, TableRecord,
+};
 
 use crate::change::{Offsets, Position, Version};
 use crate::config::{Settings, SyncSource};

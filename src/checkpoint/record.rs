@@ -145,6 +145,12 @@ pub struct TableRecord {
     /// Its columns' names by `pg_attribute.attnum`, those that were dropped since included.
     #[serde(default)]
     pub columns: BTreeMap<i16, String>,
+    /// Why it is to be copied again while the others go on; absent where it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<String>,
+    /// The identity of the table that is being exchanged for it: what happened is told by which of the two has the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchanging: Option<String>,
 }
 
 impl TableRecord {
@@ -176,6 +182,65 @@ impl TableRecord {
 pub struct NullsRecord {
     /// How many, by column.
     pub columns: BTreeMap<String, u64>,
+}
+
+/// A wish of somebody's that a running sync copies a table again. Only `pipectl resync` writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyRequest {
+    /// What tells it from other wishes for the same table.
+    pub id: String,
+    /// The table's name at the source.
+    pub source: String,
+    /// Rows a second that are copied at most; without bound where absent.
+    #[serde(default)]
+    pub max_rows_per_second: Option<u64>,
+    /// The statement that makes the table as whoever asks has it configured.
+    #[serde(default)]
+    pub wanted: String,
+}
+
+/// What became of a [`CopyRequest`]. Only the running sync writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CopyAnswer {
+    /// The request's id.
+    pub id: String,
+    /// How far it is.
+    #[serde(default)]
+    pub phase: CopyPhase,
+    /// Rows that are copied.
+    #[serde(default)]
+    pub copied_rows: u64,
+    /// Rows that are to be copied, by the planner's estimate.
+    #[serde(default)]
+    pub expected_rows: u64,
+    /// Why it is refused.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// The exit code of that refusal.
+    #[serde(default)]
+    pub exit_code: u8,
+}
+
+/// How far a copy is that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CopyPhase {
+    /// It waits for another one.
+    #[default]
+    Waiting,
+    /// Its rows are being read.
+    Copying,
+    /// The new table is in the old one's place.
+    Done,
+    /// It cannot be had; the old table is as it was.
+    Refused,
+}
+
+impl CopyPhase {
+    /// Whether nothing more happens.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Done | Self::Refused)
+    }
 }
 
 /// A range of a table that is stored.

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 /// Copy tables again, beside the old ones, and exchange them
 ///
-/// Each goes into a shadow table that takes the old one's place when it is complete: readers see the old rows until then. No sync may run
-/// meanwhile; the next one goes on where the last one was.
+/// Each goes into a shadow table that takes the old one's place when it is complete: readers see the old rows until then. A running sync is
+/// asked to do it while it goes on, and this shows how far it is; Ctrl-C leaves the request standing. Without one it is done here. --all needs sync
+/// to be stopped.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The tables, by their names in Postgres
@@ -19,6 +20,9 @@ pub(crate) struct Args {
     /// All tables, under a new replication slot: the way out where slot and stored position no longer join
     #[arg(long, conflicts_with = "tables")]
     all: bool,
+    /// Copy at most this many rows a second, so that Postgres has time for others
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_rows_per_second: Option<u64>,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode> {
@@ -26,9 +30,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let which = if args.all { Resync::All } else { Resync::Tables(args.tables) };
     let mut working = Working::new(context)?;
     let (progress, stopping) = (Arc::clone(working.progress()), working.stopping());
-    let work = assemble::resync(&settings, &which, &progress, &stopping);
+    let work = assemble::resync(&settings, (&which, args.max_rows_per_second), &progress, &stopping);
     let Worked { result, signalled } =
-        match Box::pin(working.run(work, "stopping: the tables keep their old rows")).await {
+        match Box::pin(working.run(work, "stopping: tables that are not complete keep their old rows")).await {
             Ok(worked) => worked,
             Err(code) => return Ok(code),
         };

@@ -166,4 +166,14 @@ pub trait Tables: Send {
 
     /// A column has to bear NULL from here on; the relation is adopted again afterwards.
     fn relax(&mut self, relation: u32, column: &str) -> impl Future<Output = Result<()>> + Send;
+
+    /// Waits until something is to be done about tables that no message asks for; without end where there is nothing. Whoever asked for what was done
+    /// last is told here: by then what is adopted anew has been adopted. Can be dropped and called again.
+    fn asked(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Does what is asked for, at a moment when everything taken in so far is stored. Returns the relations that are to be adopted anew.
+    fn attend(&mut self) -> impl Future<Output = Vec<u32>> + Send;
+
+    /// Whether tables are being copied while the stream runs, or wait for that.
+    fn is_copying(&self) -> bool;
 }

@@ -75,4 +75,13 @@ pub trait RecordTables: Send {
     /// Whether the destination's newest row of a key is what the topic's next record of that key was made to: not where changes of a key can overtake
     /// each other, or where older ones are compacted away.
     fn in_order(&mut self, topic: &str) -> impl Future<Output = Result<bool>> + Send;
+
+    /// As [`Tables::asked`](super::Tables::asked).
+    fn asked(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// As [`Tables::attend`](super::Tables::attend).
+    fn attend(&mut self) -> impl Future<Output = Vec<u32>> + Send;
+
+    /// As [`Tables::is_copying`](super::Tables::is_copying).
+    fn is_copying(&self) -> bool;
 }

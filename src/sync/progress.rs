@@ -126,6 +126,11 @@ impl Progress {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Forgets a table that is there no longer; its last numbers.
+    pub fn forget_table(&self, name: &str) -> Option<TableProgress> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner).remove(name)
+    }
+
     /// Says how far the partitions are that this process reads.
     pub fn set_partitions(&self, partitions: BTreeMap<(String, i32), PartitionProgress>) {
         *self.partitions.lock().unwrap_or_else(PoisonError::into_inner) = partitions;

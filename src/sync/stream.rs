@@ -109,6 +109,7 @@ impl<T: Tables> Stream<T> {
                 stored = self.writing.stored() => self.finished(stored?, source),
                 _ = stop.wait_for(|stop| *stop) => return self.stopping(source).await,
                 () = sleep_until(due), if self.writing.is_idle() => self.seal().await?,
+                () = self.tables.asked() => self.attend(source).await?,
                 event = source.next(), if !full => {
                     self.handle(event?, source).await?;
                     self.handle_ready(source).await?;
@@ -135,12 +136,28 @@ impl<T: Tables> Stream<T> {
 
     /// Whether what was taken in reaches the wanted position: then nothing is gained by waiting for more.
     fn is_waited_for(&self) -> bool {
-        let position = self.intake.position().unwrap_or(self.confirmed);
-        self.options.until.is_some_and(|until| position.end >= until)
+        self.is_wanted(self.intake.position().unwrap_or(self.confirmed))
+    }
+
+    /// Whether the wanted position is reached with this one, and was not before.
+    fn is_wanted(&self, position: Position) -> bool {
+        self.options.until.is_some_and(|until| position.end >= until && self.confirmed.end < until)
     }
 
     fn reached(&self) -> bool {
-        self.options.until.is_some_and(|until| self.confirmed.end >= until)
+        self.options.until.is_some_and(|until| self.confirmed.end >= until) && !self.tables.is_copying()
+    }
+
+    /// Does what is asked of tables, while nothing is under way.
+    async fn attend(&mut self, source: &impl Source) -> Result<()> {
+        self.drain(source).await?;
+        for relation in self.tables.attend().await {
+            if let Some(relation) = self.intake.relation(relation) {
+                let adopted = self.adopt(&relation).await?;
+                self.intake.adopt(relation, adopted);
+            }
+        }
+        Ok(())
     }
 
     async fn handle(&mut self, event: Event, source: &impl Source) -> Result<()> {
@@ -201,8 +218,7 @@ impl<T: Tables> Stream<T> {
 
     /// Stores a position behind which nothing waits: seldom, or at once where somebody waits for it.
     async fn idle_checkpoint(&mut self, position: Position) -> Result<()> {
-        let wanted = self.options.until.is_some_and(|until| position.end >= until);
-        let due = wanted || self.last_checkpoint.elapsed() >= IDLE_CHECKPOINT;
+        let due = self.is_wanted(position) || self.last_checkpoint.elapsed() >= IDLE_CHECKPOINT;
         if due && self.intake.is_empty() && self.writing.is_idle() { self.seal().await } else { Ok(()) }
     }
 

@@ -32,6 +32,7 @@ mod kafka_sync;
 mod kafka_tables;
 mod kafka_types;
 mod layers;
+mod recopy;
 mod seed;
 mod sql_files;
 mod stored_format;

@@ -10,13 +10,13 @@ mod tables;
 
 use super::{SyncOptions, heartbeats};
 use crate::change::{Offsets, Reached};
+use crate::checkpoint::Transport;
 use crate::config::{KafkaSettings, Settings};
 use crate::dead_letters::Places;
 use crate::error::{Error, Kind, Result};
 use crate::flow::RecordSource;
 use crate::server::clickhouse;
 use crate::server::kafka::{Cluster, client_config};
-use crate::sink::clickhouse::ClickHouseSink;
 use crate::source::kafka::{GroupOptions, KafkaSource, ends, subscription};
 use crate::sync::{Ended, Progress, RecordOptions, Records, Writer, retrying};
 use prepare::{Preparation, Prepared};
@@ -113,8 +113,10 @@ async fn read(
     (progress, stop): (&Arc<Progress>, &watch::Receiver<bool>),
 ) -> Result<Ended> {
     let sync = &settings.sync;
+    let about = (&server, &prepared.store, &prepared.state);
+    let (side, copier) = super::copies_beside(settings, about, Transport::Kafka, (progress, stop));
     let writer = Writer {
-        sink: ClickHouseSink::new(server.clone(), &settings.clickhouse.database),
+        sink: super::fed_sink(settings, &server, &side),
         refetch: MaybePostgres::new(settings.postgres.as_ref()),
         store: crate::checkpoint::OffsetStore(prepared.store.clone()),
         dead: Places::new(settings, options.max_dead_letters)?,
@@ -128,7 +130,7 @@ async fn read(
         stop_timeout: sync.stop_timeout,
         switched_at: prepared.switched_at,
     };
-    let tables = RecordCatalog::new(settings, options, (server, prepared), (progress, stop))?;
+    let tables = RecordCatalog::new(settings, options, (server, prepared), side, (progress, stop))?;
     let mut engine = Records::new(writer, tables, record_options);
     let group = GroupOptions {
         group: group(settings),
@@ -139,7 +141,14 @@ async fn read(
         floor: prepared.floor.clone(),
     };
     progress.note(format!("reading {} as group \"{}\"", kafka(settings)?.brokers, group.group));
-    let ended = sessions(settings, &group, (&mut engine, &until), (progress, stop)).await;
+    let copying = async {
+        // Rows are read from Postgres alone.
+        if settings.postgres.is_some() { copier.run().await } else { std::future::pending().await }
+    };
+    let ended = tokio::select! {
+        ended = sessions(settings, &group, (&mut engine, &until), (progress, stop)) => ended,
+        never = copying => never,
+    };
     engine.close().await;
     ended
 }

@@ -1,7 +1,7 @@
 //! Everything between the command and the reading of topics.
 
 use super::super::SyncOptions;
-use super::super::lock::PipelineLock;
+use super::super::lock::{PipelineLock, holders};
 use super::super::prepare::{refuse_filled, table_record};
 use super::super::switch;
 use super::super::tables::{make_tables, park_renamed, tell_parked};
@@ -76,7 +76,10 @@ impl Preparation<'_> {
         if lock.is_some() {
             park_renamed(&plans, &mut store).await?;
         }
-        let state = store.load().await?;
+        let mut state = store.load().await?;
+        self.refuse_copying(lock.as_deref(), &state).await?;
+        super::super::recopy::resolve(self.server, &self.settings.clickhouse, (&mut state, &mut store), self.progress)
+            .await?;
         let record = match state.pipeline.clone() {
             Some(record) => record,
             None => self.first_start(&plans, &mut store).await?,
@@ -90,6 +93,17 @@ impl Preparation<'_> {
         let switched_at = record.switched_at.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default();
         let forms = forms::forms(self.settings, self.progress).await?;
         Ok(Prepared { lock, store, state, ranges, cluster, subscription, forms, switched_at, floor: floor(&record) })
+    }
+
+    /// Changes that this process stored would not go into the shadow that another one is filling.
+    async fn refuse_copying(&self, lock: Option<&PipelineLock>, state: &State) -> Result<()> {
+        let (Some(lock), Some(postgres)) = (lock, &self.settings.postgres) else { return Ok(()) };
+        let Some(record) = state.tables.values().find(|record| record.copy.is_some()) else { return Ok(()) };
+        if holders(lock.client(), &postgres.slot).await? <= 1 {
+            return Ok(());
+        }
+        let message = format!("another process reads the topics, and copies {} again", record.source);
+        Err(Error::new(Kind::Source, message).hint("start this one when that is done: `pipectl status` tells"))
     }
 
     /// Waits until there is a topic to read: the topics of a new connector appear with their first records.

@@ -1,7 +1,7 @@
 //! The tables of a pipeline that reads topics: looked up in Postgres' catalog where there is one, else taken from what the records tell.
 
 use super::super::SyncOptions;
-use super::super::live::{Fit, LiveTables};
+use super::super::live::{CopySide, Fit, LiveTables};
 use super::adjusted::columns_of_fields;
 use super::described::described;
 use super::kafka;
@@ -46,11 +46,12 @@ impl RecordCatalog {
         settings: &Settings,
         options: &SyncOptions,
         (server, prepared): (Server, &Prepared),
+        copies: CopySide,
         (progress, stop): (&Arc<Progress>, &watch::Receiver<bool>),
     ) -> Result<Self> {
         let state = (prepared.store.clone(), prepared.state.clone(), prepared.ranges);
         Ok(Self {
-            live: LiveTables::new(settings, server, state, (progress, stop)),
+            live: LiveTables::new(settings, server, state, copies, (progress, stop)),
             forms: prepared.forms.clone(),
             options: options.clone(),
             registry: Registry::new(kafka(settings)?)?,
@@ -81,7 +82,7 @@ impl RecordCatalog {
             return Ok(AdoptedRecords::Ignored);
         }
         let (relation, target) = (schema.relid, stored_name(&schema, rule));
-        match self.live.state.tables.get(&relation).map(|record| record.phase) {
+        match self.live.standing(relation) {
             Some(TablePhase::Parked) => return Ok(AdoptedRecords::Parked(relation)),
             Some(TablePhase::Ready | TablePhase::Copying) => {}
             None => self.note_table(&schema, target).await?,
@@ -205,9 +206,19 @@ impl RecordTables for RecordCatalog {
     }
 
     fn leave(&mut self, relation: u32) {
-        if let Some(record) = self.live.state.tables.get_mut(&relation) {
-            record.phase = TablePhase::Parked;
-        }
+        self.live.left(relation);
+    }
+
+    async fn asked(&mut self) {
+        self.live.await_ask().await;
+    }
+
+    async fn attend(&mut self) -> Vec<u32> {
+        self.live.do_asked().await
+    }
+
+    fn is_copying(&self) -> bool {
+        self.live.has_copies()
     }
 
     async fn relax(&mut self, table: &TableName, column: &str) -> Result<()> {

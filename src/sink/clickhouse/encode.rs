@@ -11,20 +11,15 @@ use clickhouse::insert_formatted::CompressedData;
 /// Bytes that are compressed at once: the most that ClickHouse's own client sends in a frame.
 const FRAME: usize = 1 << 20;
 
-/// The statement that takes a batch of this layout.
-pub(super) fn insert_statement(database: &str, layout: &Layout) -> String {
+/// The statement that takes a batch of this layout into a table, which is quoted already.
+pub(super) fn insert_statement(table: &str, layout: &Layout) -> String {
     use crate::server::clickhouse::quote_ident;
     let mut names: Vec<String> = layout.columns.iter().map(|column| quote_ident(&column.name)).collect();
     names.push(quote_ident(&layout.version_column));
     names.push(quote_ident(layout.deleted_column.as_deref().unwrap_or(super::ORDINAL_COLUMN)));
     let further = layout.log.into_iter().flat_map(super::log_columns);
     names.extend(further.map(|(name, _)| quote_ident(name)));
-    format!(
-        "INSERT INTO {}.{} ({}) FORMAT Native",
-        quote_ident(database),
-        quote_ident(&layout.target),
-        names.join(", ")
-    )
+    format!("INSERT INTO {table} ({}) FORMAT Native", names.join(", "))
 }
 
 /// The batch as compressed frames.

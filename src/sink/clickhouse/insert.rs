@@ -35,16 +35,24 @@ const KEYS_A_QUERY: usize = 100_000;
 pub struct ClickHouseSink {
     server: Server,
     database: String,
+    /// The table that everything goes into, whatever layouts say.
+    only: Option<String>,
 }
 
 impl ClickHouseSink {
     /// A sink into a database.
     pub fn new(server: Server, database: impl Into<String>) -> Self {
-        Self { server, database: database.into() }
+        Self { server, database: database.into(), only: None }
+    }
+
+    /// The same sink, with this table in the place of the one that layouts name, such as its shadow.
+    #[must_use]
+    pub fn into_table(&self, table: &str) -> Self {
+        Self { only: Some(table.to_owned()), ..self.clone() }
     }
 
     fn table(&self, layout: &Layout) -> String {
-        format!("{}.{}", quote_ident(&self.database), quote_ident(&layout.target))
+        format!("{}.{}", quote_ident(&self.database), quote_ident(self.only.as_deref().unwrap_or(&layout.target)))
     }
 }
 
@@ -58,7 +66,7 @@ impl Sink for ClickHouseSink {
         let mut insert = self
             .server
             .client()
-            .insert_formatted_with(insert_statement(&self.database, batch.layout()))
+            .insert_formatted_with(insert_statement(&self.table(batch.layout()), batch.layout()))
             .with_timeouts(Some(SEND_TIMEOUT), Some(END_TIMEOUT));
         for (name, value) in SETTINGS {
             insert = insert.with_setting(name, value);

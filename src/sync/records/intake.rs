@@ -152,6 +152,13 @@ impl RecordIntake {
         }
     }
 
+    /// As [`RecordIntake::forget_shapes`], by the table's id.
+    pub(super) fn renew(&mut self, relation: u32) {
+        if let Some(table) = self.tables.of_relation(relation) {
+            table.standing = Standing::New;
+        }
+    }
+
     /// The tables whose rows are stored, with their ids.
     pub(super) fn stored_tables(&self) -> Vec<(u32, TableName)> {
         let stored = self.tables.list.iter().filter(|table| matches!(table.standing, Standing::Stored));

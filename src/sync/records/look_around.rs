@@ -59,11 +59,14 @@ impl<T: RecordTables> Records<T> {
         };
         let left: Vec<_> =
             ends.iter().filter(|(key, end)| ours(key).flatten().is_none_or(|next| next < **end)).collect();
-        if left.is_empty() {
+        if left.is_empty() && !self.tables.is_copying() {
             return Ok(!self.intake.has_moved() || self.seal_and_wait(source).await?);
         }
         // What other members of the group read is known by what they stored.
-        if left.iter().all(|(key, _)| ours(key).is_none()) && self.last_checkpoint.elapsed() >= Duration::from_secs(1) {
+        if !left.is_empty()
+            && left.iter().all(|(key, _)| ours(key).is_none())
+            && self.last_checkpoint.elapsed() >= Duration::from_secs(1)
+        {
             self.last_checkpoint = Instant::now();
             let stored = self.stored().await?;
             return Ok(left.iter().all(|(key, end)| stored.0.get(*key).is_some_and(|reached| reached.next >= **end)));

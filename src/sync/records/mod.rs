@@ -157,6 +157,7 @@ impl<T: RecordTables> Records<T> {
                 stored = self.writing.stored() => self.finished(stored?, source),
                 _ = stop.wait_for(|stop| *stop) => return self.stopping(source).await,
                 () = sleep_until(due), if self.writing.is_idle() => self.seal().await?,
+                () = self.tables.asked() => self.attend(source).await?,
                 event = source.next(wanted) => self.handle(event?, source).await?,
                 () = tokio::time::sleep(LOOK_AROUND) => {
                     if self.look_around(source, until).await? {
@@ -167,9 +168,21 @@ impl<T: RecordTables> Records<T> {
         }
     }
 
+    /// Does what is asked of tables, while nothing is under way. Those that change are looked up at their next record.
+    async fn attend(&mut self, source: &impl RecordSource) -> Result<()> {
+        self.drain(source).await?;
+        for relation in self.tables.attend().await {
+            self.intake.renew(relation);
+        }
+        Ok(())
+    }
+
     /// Takes in what has been said meanwhile, without waiting.
     async fn hear(&mut self, source: &mut impl RecordSource) -> Result<()> {
         use futures_util::FutureExt;
+        if self.tables.asked().now_or_never().is_some() {
+            self.attend(source).await?;
+        }
         while let Some(stored) = self.writing.try_stored() {
             self.finished(stored?, source);
         }

@@ -3,8 +3,11 @@
 //! A relation message tells names and types as they were then; the catalog tells them as they are now. What the destination lacks is computed from what it
 //! has, never replayed, so that an old relation maps onto the newer table.
 
+mod copying;
+
 use super::copies::no_postgres;
 use super::layout::layout;
+use super::recopy::{Ask, CopyQueue, Place, Places};
 use super::renamed::follow;
 use crate::batch::{ColumnType, Layout, Ranges, RowMap, ValueType};
 use crate::change::TableSchema;
@@ -18,9 +21,10 @@ use crate::server::postgres::{Connection, connect, table};
 use crate::sink::clickhouse::{TablePlan, ddl};
 use crate::sync::{Progress, retrying};
 use crate::tables::{Facts, apply, plan};
+use copying::{Active, Told};
 use std::collections::HashMap;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 /// What became of a table that was brought up to the source's.
 #[derive(Debug)]
@@ -41,8 +45,23 @@ pub(super) struct LiveTables {
     /// The dates that the destination holds.
     ranges: Ranges,
     layouts: HashMap<u32, Arc<Layout>>,
+    /// Tables that are being copied.
+    copying: HashMap<u32, Active>,
+    copies: CopySide,
+    /// What is asked next.
+    next: Option<Ask>,
+    /// What was done, and is told once the engine has taken it in.
+    told: Vec<Told>,
     progress: Arc<Progress>,
     stop: watch::Receiver<bool>,
+}
+
+/// What the tables share with the copies that are made while the stream runs.
+#[derive(Debug)]
+pub(super) struct CopySide {
+    pub(super) places: Places,
+    pub(super) queue: CopyQueue,
+    pub(super) asks: mpsc::UnboundedReceiver<Ask>,
 }
 
 impl LiveTables {
@@ -50,6 +69,7 @@ impl LiveTables {
         settings: &Settings,
         server: Server,
         (store, state, ranges): (StateStore, State, Ranges),
+        copies: CopySide,
         (progress, stop): (&Arc<Progress>, &watch::Receiver<bool>),
     ) -> Self {
         // The configuration's own statements are for `create-tables`; a changing column is no occasion to run them.
@@ -62,6 +82,10 @@ impl LiveTables {
             state,
             ranges,
             layouts: HashMap::new(),
+            copying: HashMap::new(),
+            copies,
+            next: None,
+            told: Vec::new(),
             progress: Arc::clone(progress),
             stop: stop.clone(),
         }
@@ -86,12 +110,24 @@ impl LiveTables {
         Ok(stored.tables.get(target).map(|table| table.sorting_key.clone()).unwrap_or_default())
     }
 
-    /// What a plan of this table alone rests on: the entry that holds for it, and what the destination has.
-    async fn facts(&self, schema: TableSchema) -> Result<(Settings, Facts)> {
-        let followed = follow(&self.settings, &self.state, std::slice::from_ref(&schema));
+    /// The settings with the entry alone that holds for a table.
+    fn settings_of(&self, schema: &TableSchema) -> Settings {
+        let followed = follow(&self.settings, &self.state, std::slice::from_ref(schema));
         let rule = followed.rule_for(&schema.name).cloned();
-        let target = rule.as_ref().map(|rule| rule.target_of(&schema.name)).unwrap_or_default();
-        let settings = Settings { tables: rule.into_iter().collect(), ..followed };
+        Settings { tables: rule.into_iter().collect(), ..followed }
+    }
+
+    /// What a plan of this table alone rests on: the entry that holds for it, and what the destination has. A shadow is one in the table's place.
+    async fn facts(&self, schema: TableSchema, shadow: Option<&str>) -> Result<(Settings, Facts)> {
+        let mut settings = self.settings_of(&schema);
+        if let (Some(shadow), Some(rule)) = (shadow, settings.tables.first_mut()) {
+            rule.source = schema.name.to_string();
+            rule.exclude.clear();
+            rule.target = Some(shadow.to_owned());
+            rule.current_view = false;
+        }
+        let rule = settings.rule_for(&schema.name);
+        let target = rule.map(|rule| rule.target_of(&schema.name)).unwrap_or_default();
         let stored = clickhouse::table(&self.server, &settings.clickhouse.database, &target).await?;
         let type_names = std::collections::BTreeMap::new();
         Ok((settings, Facts { source: Some(vec![schema]), stored, ranges: self.ranges, type_names }))
@@ -112,14 +148,37 @@ impl LiveTables {
         })
     }
 
-    /// Brings the destination's table up to the source's.
+    /// Brings the destination's table up to the source's; while it is copied, the shadow, too.
     pub(super) async fn fit(&mut self, mut schema: TableSchema) -> Result<Fit> {
         let relation = schema.relid;
-        if let Some(reason) = self.state.tables.get(&relation).and_then(|record| record.renamed(&schema)) {
+        let shadows = self.copying.get(&relation).map(|active| (active.place, active.shadow.clone()));
+        let renamed = self.state.tables.get(&relation).and_then(|record| record.renamed(&schema));
+        if let Some(reason) = renamed
+            && !matches!(shadows, Some((Place::Instead, _)))
+        {
             return Ok(Fit::Park(reason));
         }
         self.remember(&mut schema).await?;
-        let (settings, facts) = self.facts(schema).await?;
+        let fit = match shadows {
+            None => self.fit_one(schema, None).await?,
+            Some((Place::Instead, shadow)) => self.fit_one(schema, Some(&shadow)).await?,
+            Some((Place::Beside, shadow)) => {
+                self.fit_one(schema.clone(), Some(&shadow)).await?;
+                self.fit_one(schema, None).await?
+            }
+        };
+        if let Fit::Stored(layout) = &fit {
+            if let Some(active) = self.copying.get_mut(&relation) {
+                active.is_stale |= !active.has_form_of(layout);
+            }
+            self.layouts.insert(relation, Arc::clone(layout));
+        }
+        Ok(fit)
+    }
+
+    async fn fit_one(&mut self, schema: TableSchema, shadow: Option<&str>) -> Result<Fit> {
+        let relation = schema.relid;
+        let (settings, facts) = self.facts(schema, shadow).await?;
         let planned = plan(&settings, &facts);
         if let Err(error) = planned.refused() {
             return Ok(Fit::Park(error.with_causes()));
@@ -130,9 +189,9 @@ impl LiveTables {
         self.empty_dropped(table, &facts).await?;
         let record = self.state.tables.get(&relation);
         let first_commit = record.and_then(|record| record.first_commit.as_deref()?.parse().ok()).unwrap_or_default();
-        let layout = layout(table, &table.target, facts.ranges, first_commit);
-        self.layouts.insert(relation, Arc::clone(&layout));
-        Ok(Fit::Stored(layout))
+        let own_name = record.map_or(table.target.as_str(), |record| record.target.as_str());
+        let target = if shadow.is_some() { own_name } else { &table.target };
+        Ok(Fit::Stored(layout(table, target, facts.ranges, first_commit)))
     }
 
     /// Stores what rows older than the columns answer, before anything rests on it; and puts back what the source has forgotten of it since.
@@ -184,7 +243,18 @@ impl LiveTables {
 
     /// Lets a column of a table bear NULL, where it can.
     pub(super) async fn widen_in(&mut self, schema: TableSchema, column: &str) -> Result<()> {
-        let (settings, facts) = self.facts(schema).await?;
+        let active = self.copying.get(&schema.relid).map(|active| (active.place, active.shadow.clone()));
+        if let Some((_, shadow)) = &active {
+            self.widen_one(schema.clone(), column, Some(shadow)).await?;
+        }
+        match active {
+            Some((Place::Instead, _)) => Ok(()),
+            _ => self.widen_one(schema, column, None).await,
+        }
+    }
+
+    async fn widen_one(&mut self, schema: TableSchema, column: &str, shadow: Option<&str>) -> Result<()> {
+        let (settings, facts) = self.facts(schema, shadow).await?;
         let planned = plan(&settings, &facts);
         let found = planned.tables.first().and_then(|table: &TablePlan| Some((table, table.column(column)?)));
         let Some((table, planned_column)) = found else { return Ok(()) };
@@ -203,7 +273,7 @@ fn stored(layout: &Arc<Layout>, relation: &Relation) -> Adopted {
 
 impl Tables for LiveTables {
     async fn adopt(&mut self, relation: &Relation) -> Result<Adopted> {
-        match self.state.tables.get(&relation.id).map(|record| record.phase) {
+        match self.standing(relation.id) {
             None => return Ok(Adopted::Ignored),
             Some(TablePhase::Parked) => return Ok(Adopted::Parked),
             Some(TablePhase::Ready | TablePhase::Copying) => {}
@@ -214,9 +284,19 @@ impl Tables for LiveTables {
     }
 
     fn leave(&mut self, relation: u32) {
-        if let Some(record) = self.state.tables.get_mut(&relation) {
-            record.phase = TablePhase::Parked;
-        }
+        self.left(relation);
+    }
+
+    async fn asked(&mut self) {
+        self.await_ask().await;
+    }
+
+    async fn attend(&mut self) -> Vec<u32> {
+        self.do_asked().await
+    }
+
+    fn is_copying(&self) -> bool {
+        self.has_copies()
     }
 
     async fn relax(&mut self, relation: u32, column: &str) -> Result<()> {

@@ -1,0 +1,5 @@
+-- How many sessions hold a pipeline's lock.
+SELECT count(*)
+FROM pg_catalog.pg_locks
+WHERE locktype = 'advisory' AND classid = 1885957219 AND granted
+  AND objid = (pg_catalog.hashtext($1)::bigint & 4294967295)::oid

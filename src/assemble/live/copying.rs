@@ -1,0 +1,304 @@
+//! What a copy asks of the tables of a running stream, done between two changes.
+
+use super::super::prepare::table_record;
+use super::super::recopy::{Ask, Begun, Complete, Exchanged, Place, Shadow, Want, shadow_name};
+use super::{Fit, LiveTables};
+use crate::batch::{Layout, LayoutColumn, LogForm};
+use crate::change::{Lsn, TableSchema};
+use crate::checkpoint::{TablePhase, TableRecord};
+use crate::config::SyncSource;
+use crate::error::{Error, Kind, Result};
+use crate::failpoint;
+use crate::flow::{Sink, Truncation};
+use crate::server::clickhouse::quote_ident;
+use crate::sink::clickhouse::{ClickHouseSink, TablePlan, ddl, left_out, plan_table};
+use crate::sync::retrying;
+use std::sync::Arc;
+use tokio::sync::{Mutex, oneshot};
+
+/// A table that is being copied.
+#[derive(Debug)]
+pub(super) struct Active {
+    pub(super) place: Place,
+    pub(super) shadow: String,
+    plan: TablePlan,
+    layout: Arc<Layout>,
+    /// Whether it changed its form since.
+    pub(super) is_stale: bool,
+    /// Whether a change of it could not be carried since.
+    has_failed: bool,
+}
+
+impl Active {
+    /// Whether the copied rows look like those of the stream.
+    pub(super) fn has_form_of(&self, layout: &Layout) -> bool {
+        self.layout.columns == layout.columns && self.layout.key == layout.key
+    }
+}
+
+/// Tells whoever asked.
+pub(super) struct Told(Box<dyn FnOnce() + Send + Sync>);
+
+impl std::fmt::Debug for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Told")
+    }
+}
+
+impl LiveTables {
+    /// What is done with a table's rows: those of one that is left behind are stored again while it is copied.
+    pub(in super::super) fn standing(&self, relation: u32) -> Option<TablePhase> {
+        let phase = self.state.tables.get(&relation).map(|record| record.phase);
+        let is_fed =
+            self.copying.get(&relation).is_some_and(|active| active.place == Place::Instead && !active.has_failed);
+        if is_fed { phase.map(|_| TablePhase::Ready) } else { phase }
+    }
+
+    /// A table is left behind. A copy that is under way lacks what could not be carried.
+    pub(in super::super) fn left(&mut self, relation: u32) {
+        if let Some(record) = self.state.tables.get_mut(&relation) {
+            record.phase = TablePhase::Parked;
+        }
+        if let Some(active) = self.copying.get_mut(&relation) {
+            active.has_failed = true;
+        }
+    }
+
+    /// Whether any table waits for its copy, or is being copied.
+    pub(in super::super) fn has_copies(&self) -> bool {
+        self.copies.queue.is_busy()
+    }
+
+    /// Waits until a copy asks for something; tells before who asked last.
+    pub(in super::super) async fn await_ask(&mut self) {
+        self.told.drain(..).for_each(|told| (told.0)());
+        if self.next.is_none() {
+            match self.copies.asks.recv().await {
+                Some(ask) => self.next = Some(ask),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Does what is asked for; the relations that are to be adopted anew.
+    pub(in super::super) async fn do_asked(&mut self) -> Vec<u32> {
+        let (progress, stop) = (Arc::clone(&self.progress), self.stop.clone());
+        let ask = self.next.take();
+        let shared = Mutex::new(&mut *self);
+        match ask {
+            Some(Ask::Begin(want, reply)) => {
+                let begun = retrying(&progress, &stop, || async { shared.lock().await.begin(&want).await }).await;
+                self.tell(want.relation, begun, reply)
+            }
+            Some(Ask::Exchange(complete, reply)) => {
+                let exchanged =
+                    retrying(&progress, &stop, || async { shared.lock().await.exchange(&complete).await }).await;
+                self.tell(complete.relation, exchanged, reply)
+            }
+            Some(Ask::Abandon(relation, reason, reply)) => {
+                let given_up = || async { shared.lock().await.abandon(relation, reason.as_deref()).await };
+                let given_up = retrying(&progress, &stop, given_up).await;
+                self.tell(relation, given_up, reply)
+            }
+            Some(Ask::Settled) | None => Vec::new(),
+        }
+    }
+
+    fn tell<T: Send + Sync + 'static>(
+        &mut self,
+        relation: u32,
+        result: Result<T>,
+        reply: oneshot::Sender<Result<T>>,
+    ) -> Vec<u32> {
+        // Who no longer waits has been stopped.
+        self.told.push(Told(Box::new(move || drop(reply.send(result)))));
+        vec![relation]
+    }
+
+    fn shadows(&self) -> Shadow<'_> {
+        Shadow { server: &self.server, settings: &self.settings.clickhouse }
+    }
+
+    /// Changes a table's record, also where it is stored.
+    async fn note(&mut self, relation: u32, change: impl FnOnce(&mut TableRecord)) -> Result<()> {
+        // Why it is parked is noted by whoever stores rows.
+        let mut record = self.store.load().await?.tables.remove(&relation).unwrap_or_default();
+        change(&mut record);
+        self.store.save_table(relation, &record).await?;
+        self.state.tables.insert(relation, record);
+        Ok(())
+    }
+
+    async fn begin(&mut self, want: &Want) -> Result<Begun> {
+        let relation = want.relation;
+        self.stop_feeding(relation);
+        let Some(mut schema) = self.lookup(relation).await? else {
+            return Err(Error::new(Kind::Source, "the table is no longer in Postgres"));
+        };
+        self.remember(&mut schema).await?;
+        let settings = self.settings_of(&schema);
+        let Some(rule) = settings.rule_for(&schema.name) else {
+            return Err(Error::new(Kind::Config, format!("{} is no table of the running sync", schema.name)));
+        };
+        if let Some(reason) = left_out(&schema, rule) {
+            return Err(Error::new(Kind::Config, reason));
+        }
+        let mut plan = plan_table(&schema, rule, &settings.clickhouse)?;
+        if !want.wanted.is_empty() && want.wanted != ddl::create_table(&plan.shape(), &settings.clickhouse) {
+            return Err(Error::new(
+                Kind::Config,
+                format!("the running sync has another configuration of {}", schema.name),
+            )
+            .hint("restart sync, so that it reads the configuration as it is now"));
+        }
+        refuse_more_than_rows(&plan, settings.sync.source)?;
+        let is_ready = self.state.tables.get(&relation).is_some_and(|record| record.phase == TablePhase::Ready);
+        let place = if is_ready && self.is_of_form(&schema, &mut plan).await? { Place::Beside } else { Place::Instead };
+        self.shadows().make(&plan).await?;
+        let (shadow, layout) = (shadow_name(&plan.target), super::layout(&plan, &plan.target, self.ranges, Lsn::ZERO));
+        let (reason, source, target) = (want.reason.clone(), schema.name.to_string(), plan.target.clone());
+        self.note(relation, |record| {
+            (record.source, record.target, record.copy, record.exchanging) = (source, target, Some(reason), None);
+            if place == Place::Instead && record.phase != TablePhase::Parked {
+                record.phase = TablePhase::Parked;
+                record.reason = Some("it is being copied into another form".to_owned());
+            }
+        })
+        .await?;
+        self.copies.places.feed(relation, shadow.clone(), place);
+        let begun = Begun {
+            layout: super::layout(&plan, &shadow, self.ranges, Lsn::ZERO),
+            filter: rule.row_filter.clone(),
+            plan: plan.clone(),
+        };
+        self.copying.insert(relation, Active { place, shadow, plan, layout, is_stale: false, has_failed: false });
+        Ok(begun)
+    }
+
+    /// Whether rows for the table as it is are right for the table as it will be. A column that bears NULL already goes on to.
+    async fn is_of_form(&mut self, schema: &TableSchema, plan: &mut TablePlan) -> Result<bool> {
+        let Fit::Stored(stored) = self.fit(schema.clone()).await? else { return Ok(false) };
+        let wanted = super::layout(plan, &plan.target, self.ranges, Lsn::ZERO);
+        let same = |wanted: &LayoutColumn, stored: &LayoutColumn| {
+            let bears_null = stored.column_type.nullable && stored.column_type.value == wanted.column_type.value;
+            wanted.name == stored.name && (wanted.column_type == stored.column_type || bears_null)
+        };
+        let is_same = wanted.columns.len() == stored.columns.len()
+            && wanted.columns.iter().zip(&stored.columns).all(|(wanted, stored)| same(wanted, stored))
+            && wanted.key == stored.key
+            && wanted.deleted_column == stored.deleted_column
+            && wanted.version_column == stored.version_column;
+        if is_same {
+            for (column, stored) in plan.columns.iter_mut().zip(&stored.columns) {
+                column.column_type = stored.column_type.clone();
+            }
+        }
+        Ok(is_same)
+    }
+
+    fn stop_feeding(&mut self, relation: u32) -> Option<Active> {
+        self.copies.places.end(relation);
+        self.copying.remove(&relation)
+    }
+
+    async fn exchange(&mut self, complete: &Complete) -> Result<Exchanged> {
+        let relation = complete.relation;
+        let now = self.lookup(relation).await?;
+        let Some(active) = self.copying.get(&relation) else { return Ok(Exchanged::Again) };
+        let plan = active.plan.clone();
+        if active.has_failed {
+            let reason = self.progress.tables().remove(&plan.target).and_then(|table| table.parked);
+            return Ok(Exchanged::Refused(reason.unwrap_or_else(|| "a change of it could not be carried".to_owned())));
+        }
+        if active.is_stale || now.is_none_or(|now| now.columns != plan.schema.columns || now.key != plan.schema.key) {
+            self.progress.note(format!("{} was altered while it was copied; its copy begins again", plan.schema.name));
+            return Ok(Exchanged::Again);
+        }
+        self.complete_shadow(active, complete).await?;
+        // Noted already where this is another attempt: the exchange may have happened.
+        let uuid = match self.state.tables.get(&relation).and_then(|record| record.exchanging.clone()) {
+            Some(noted) => noted,
+            None => self.shadows().uuid(&active.shadow).await?,
+        };
+        let first_commit = Some(complete.first_commit.to_string());
+        let mut new =
+            TableRecord { copied_rows: complete.rows, first_commit, ..table_record(&plan, TablePhase::Ready) };
+        let noted = uuid.clone();
+        self.note(relation, |record| {
+            (new.phase, new.reason, new.since) = (record.phase, record.reason.clone(), record.since.clone());
+            (new.copy, new.exchanging) = (record.copy.clone(), Some(noted));
+            *record = new;
+        })
+        .await?;
+        failpoint::die("recopy.noted");
+        self.shadows().exchange(&plan, &uuid).await?;
+        failpoint::die("recopy.exchanged");
+        self.note(relation, |record| {
+            (record.phase, record.reason, record.since) = (TablePhase::Ready, None, None);
+            (record.copy, record.exchanging) = (None, None);
+        })
+        .await?;
+        self.stop_feeding(relation);
+        self.shadows().drop(&plan.target).await?;
+        self.progress.table(&plan.target, |table| table.parked = None);
+        Ok(Exchanged::Done)
+    }
+
+    /// What the stream did meanwhile holds for rows that were copied after it, too.
+    async fn complete_shadow(&self, active: &Active, complete: &Complete) -> Result<()> {
+        if let Some((truncated, at)) = self.copies.places.truncated(complete.relation)
+            && truncated > complete.version
+        {
+            let sink = ClickHouseSink::new(self.server.clone(), &self.settings.clickhouse.database);
+            sink.into_table(&active.shadow)
+                .truncate(&Truncation { layout: Arc::clone(&active.layout), version: truncated, at })
+                .await?;
+        }
+        if active.plan.log.is_some() {
+            // Rows that are kept each for itself are in the copy and in the changes that went into the shadow before its snapshot.
+            let version = quote_ident(&active.plan.version_column);
+            let statement = format!(
+                "ALTER TABLE {} DELETE WHERE {version} < {{first:UInt128}} AND {version} <> {{copied:UInt128}} SETTINGS mutations_sync = 2",
+                ddl::qualified(&active.shadow, &self.settings.clickhouse),
+            );
+            let first = (u128::from(complete.first_commit.0) << 64).to_string();
+            let parameters = [("first", first.as_str()), ("copied", &complete.version.0.to_string())];
+            self.server.execute(&statement, &parameters).await?;
+        }
+        Ok(())
+    }
+
+    async fn abandon(&mut self, relation: u32, reason: Option<&str>) -> Result<()> {
+        let Some(active) = self.stop_feeding(relation) else { return Ok(()) };
+        self.shadows().drop(&active.plan.target).await?;
+        let Some(reason) = reason else { return Ok(()) };
+        let was_needed = active.place == Place::Instead;
+        let told = format!("it could not be copied again: {reason}");
+        self.note(relation, |record| {
+            (record.copy, record.exchanging) = (None, None);
+            if was_needed || record.phase == TablePhase::Parked {
+                record.phase = TablePhase::Parked;
+                record.reason = Some(told.clone());
+            }
+        })
+        .await?;
+        if was_needed {
+            self.progress.table(&active.plan.target, |table| table.parked = Some(told));
+        }
+        Ok(())
+    }
+}
+
+/// What is more than the rows that the source has would be lost by a copy of those, or counted twice.
+fn refuse_more_than_rows(plan: &TablePlan, source: SyncSource) -> Result<()> {
+    let is_copied = match plan.log {
+        None => !plan.keeps_deleted,
+        // Records of topics do not tell which of them a snapshot has.
+        Some(form) => form == LogForm::Inserts && source == SyncSource::Postgres,
+    };
+    if is_copied {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Config, format!("{} holds more than the rows of the source", plan.schema.name))
+        .hint("stop sync, then `pipectl resync` it"))
+}

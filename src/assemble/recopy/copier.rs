@@ -1,0 +1,242 @@
+//! The task beside a running stream that copies tables, one after another.
+
+use super::super::copies::{CopyJob, Pace, no_postgres};
+use super::super::lock::holders;
+use super::super::prepare::numbered;
+use super::super::publication;
+use super::super::resync::{copy_all, later_snapshot};
+use super::{Ask, Begun, Complete, CopyQueue, Exchanged, Want};
+use crate::checkpoint::{CopyAnswer, CopyPhase, StateStore, Transport};
+use crate::config::Settings;
+use crate::error::{Error, Kind, Result};
+use crate::failpoint;
+use crate::server::clickhouse::Server;
+use crate::server::postgres::{Connection, connect};
+use crate::sink::clickhouse::ClickHouseSink;
+use crate::source::postgres::{Patience, Waiting, plan_ranges};
+use crate::sync::{Ended, Progress};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// How often wishes are looked for.
+const LOOK: Duration = Duration::from_secs(1);
+/// Before a copy that failed because a server was away is begun again.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// The task.
+pub(crate) struct Copier {
+    pub(crate) settings: Settings,
+    pub(crate) server: Server,
+    pub(crate) store: StateStore,
+    pub(crate) queue: CopyQueue,
+    pub(crate) asks: mpsc::UnboundedSender<Ask>,
+    pub(crate) transport: Transport,
+    /// Whether pipectl made the publication.
+    pub(crate) owns_publication: bool,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+/// What came of a copy.
+enum Outcome {
+    Done(u64),
+    Again,
+    Refused(String),
+}
+
+impl Copier {
+    /// Copies what is wanted, for as long as the stream runs.
+    pub(crate) async fn run(mut self) -> Result<Ended> {
+        let mut has_told = false;
+        loop {
+            match self.hear().await {
+                Ok(()) => has_told = false,
+                Err(error) if !has_told => {
+                    has_told = true;
+                    self.progress.note(format!("warning: {}", error.with_causes()));
+                }
+                Err(_) => {}
+            }
+            if let Some(want) = self.queue.take() {
+                self.carry_out(&want).await;
+                self.queue.done();
+                // Who waits for the end of all copies looks again.
+                self.asks.send(Ask::Settled).ok();
+                continue;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = self.queue.changed() => {}
+            }
+        }
+    }
+
+    /// Takes in what was asked for since.
+    async fn hear(&mut self) -> Result<()> {
+        let copies = self.store.load_copies().await?;
+        for (relation, request) in copies.open() {
+            let want = Want {
+                relation,
+                reason: "it was asked for".to_owned(),
+                request: Some(request.id.clone()),
+                max_rows_per_second: request.max_rows_per_second,
+                wanted: request.wanted.clone(),
+            };
+            if self.queue.push(want.clone()) {
+                self.answer(&want, CopyPhase::Waiting, |_| {}).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn answer(&mut self, want: &Want, phase: CopyPhase, more: impl FnOnce(&mut CopyAnswer)) -> Result<()> {
+        let Some(id) = &want.request else { return Ok(()) };
+        let mut answer = CopyAnswer { id: id.clone(), phase, ..CopyAnswer::default() };
+        more(&mut answer);
+        self.store.answer_copy(want.relation, &answer).await
+    }
+
+    /// Copies a table; again while servers are away, and where it was altered meanwhile.
+    async fn carry_out(&mut self, want: &Want) {
+        loop {
+            let (phase, rows, refused) = match self.copy(want).await {
+                Ok(Outcome::Done(rows)) => (CopyPhase::Done, rows, None),
+                Ok(Outcome::Again) => continue,
+                Ok(Outcome::Refused(reason)) => (CopyPhase::Refused, 0, Some((reason, Kind::Value))),
+                Err(_) if *self.stop.borrow() => std::future::pending().await,
+                Err(error) if error.kind().policy().retry => {
+                    self.progress.note(format!("{}; the copy begins again", error.with_causes()));
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+                Err(error) => {
+                    let hint = error.hint_text().map_or(String::new(), |hint| format!(" ({hint})"));
+                    (CopyPhase::Refused, 0, Some((format!("{}{hint}", error.with_causes()), error.kind())))
+                }
+            };
+            if let Some((reason, _)) = &refused {
+                let (reply, abandoned) = oneshot::channel();
+                self.asks.send(Ask::Abandon(want.relation, Some(reason.clone()), reply)).ok();
+                if let Ok(Err(error)) = abandoned.await {
+                    self.progress.note(format!("warning: {}", error.with_causes()));
+                }
+                self.progress.note(format!("a table was not copied again, it is as it was: {reason}"));
+            }
+            let answered = self.answer(want, phase, |answer| {
+                (answer.copied_rows, answer.expected_rows) = (rows, rows);
+                if let Some((reason, kind)) = refused {
+                    (answer.reason, answer.exit_code) = (Some(reason), kind.policy().exit_code);
+                }
+            });
+            if let Err(error) = answered.await {
+                self.progress.note(format!("warning: {}", error.with_causes()));
+            }
+            return;
+        }
+    }
+
+    async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<Result<T>>) -> Ask) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        let gone = || Error::new(Kind::Unexpected, "the engine ended early");
+        self.asks.send(ask(reply)).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    async fn copy(&mut self, want: &Want) -> Result<Outcome> {
+        let postgres = self.settings.postgres.clone().ok_or_else(no_postgres)?;
+        let client = connect(&postgres).await?;
+        self.alone(&client, &postgres.slot).await?;
+        let begun = self.ask(|reply| Ask::Begin(want.clone(), reply)).await?;
+        let (name, shadow) = (begun.plan.schema.name.to_string(), begun.layout.target.clone());
+        self.progress.note(format!("{name} is copied again while the stream goes on: {}", want.reason));
+        failpoint::die("recopy.begun");
+        self.publish(&client, &begun).await?;
+        let stop = self.stop.clone();
+        let progress = Arc::clone(&self.progress);
+        let tell = |waiting: &[Waiting]| {
+            for transaction in waiting {
+                progress.note(format!("waiting for {}, open for {} s", transaction.who, transaction.seconds));
+            }
+        };
+        let patience = Patience { timeout: self.settings.sync.slot_timeout, stop, tell: &tell };
+        let (version, slot) = later_snapshot(&self.settings, &client, &patience).await?;
+        let ranges = numbered(plan_ranges(&client, &begun.plan.schema).await?);
+        let job = CopyJob {
+            schema: Arc::new(begun.plan.schema.clone()),
+            layout: Arc::clone(&begun.layout),
+            filter: begun.filter.clone(),
+            version,
+            ranges,
+        };
+        let refused = self.rows(want, job, &slot.snapshot).await;
+        let rows = self.progress.forget_table(&shadow).map_or(0, |table| table.copied_rows);
+        if let Some(reason) = refused? {
+            return Err(Error::new(Kind::Value, reason));
+        }
+        failpoint::die("recopy.copied");
+        let complete = Complete { relation: want.relation, version, first_commit: slot.consistent_point, rows };
+        drop(slot);
+        Ok(match self.ask(|reply| Ask::Exchange(complete, reply)).await? {
+            Exchanged::Done => {
+                self.progress.note(format!("{name} is copied again: {rows} rows"));
+                Outcome::Done(rows)
+            }
+            Exchanged::Again => Outcome::Again,
+            Exchanged::Refused(reason) => Outcome::Refused(reason),
+        })
+    }
+
+    /// Changes that another process stores would not go into the shadow.
+    async fn alone(&self, client: &Connection, slot: &str) -> Result<()> {
+        if self.transport == Transport::Postgres || holders(client, slot).await? <= 1 {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::Source,
+            "several processes read the topics, and each would have to store changes twice meanwhile",
+        )
+        .hint("stop all but one, or all, and ask again"))
+    }
+
+    /// A table that is new to the publication joins it before its copy.
+    async fn publish(&self, client: &Connection, begun: &Begun) -> Result<()> {
+        let (Transport::Postgres, Some(postgres)) = (self.transport, &self.settings.postgres) else { return Ok(()) };
+        let terms = publication::Terms { owned: self.owns_publication, before_slot: false, progress: &self.progress };
+        let plans = std::slice::from_ref(&begun.plan);
+        publication::ensure(client, &self.settings, &postgres.publication, plans, terms).await.map(|_| ())
+    }
+
+    /// Copies the rows, and tells meanwhile how far that is. Why a value of them cannot be carried.
+    async fn rows(&mut self, want: &Want, job: CopyJob, snapshot: &str) -> Result<Option<String>> {
+        let (shadow, expected) = (job.layout.target.clone(), job.schema.estimated_rows);
+        self.progress.table(&shadow, |table| table.expected_rows = expected);
+        // The stream needs its share of the memory, too.
+        let mut settings = self.settings.clone();
+        settings.sync.memory /= 2;
+        let (sink, pace) = (
+            ClickHouseSink::new(self.server.clone(), &settings.clickhouse.database),
+            want.max_rows_per_second.map(Pace::new),
+        );
+        let (progress, stop) = (Arc::clone(&self.progress), self.stop.clone());
+        let copying = copy_all(&settings, sink, (vec![job], pace.as_ref()), snapshot, (&progress, &stop));
+        tokio::pin!(copying);
+        let mut told: Option<Instant> = None;
+        loop {
+            if told.is_none_or(|told| told.elapsed() >= LOOK) {
+                told = Some(Instant::now());
+                let rows = progress.tables().remove(&shadow).map_or(0, |table| table.copied_rows);
+                self.answer(want, CopyPhase::Copying, |answer| {
+                    (answer.copied_rows, answer.expected_rows) = (rows, expected);
+                })
+                .await
+                .ok();
+                self.hear().await.ok();
+            }
+            tokio::select! {
+                refused = &mut copying => return Ok(refused?.into_values().next()),
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! `pipectl resync` beside a running sync: the wish is written into the state, and what becomes of it is read there.
+
+use super::super::copies::no_postgres;
+use super::super::lock::PipelineLock;
+use crate::checkpoint::{CopyAnswer, CopyPhase, CopyRequest, StateStore};
+use crate::config::Settings;
+use crate::error::{Error, Kind, Result};
+use crate::server::clickhouse::Server;
+use crate::sink::clickhouse::{TablePlan, ddl};
+use crate::sync::{Progress, retrying};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
+
+const LOOK: Duration = Duration::from_millis(500);
+/// How often it is asked whether anybody is still there to do it.
+const STILL_THERE: Duration = Duration::from_secs(5);
+
+/// What is asked for.
+pub(crate) struct Asked<'a> {
+    pub(crate) plans: &'a [TablePlan],
+    pub(crate) max_rows_per_second: Option<u64>,
+    /// The session of the process that is asked.
+    pub(crate) holder: Option<i32>,
+}
+
+/// Asks the running sync to copy tables again, and waits until it has. Returns how many rows it copied.
+///
+/// # Errors
+/// Why a table is refused, by the kind that it has there; [`Kind::Source`] where nobody is left to do it, or this process is to stop: the wish stands.
+pub(crate) async fn ask_running(
+    settings: &Settings,
+    server: &Server,
+    asked: Asked<'_>,
+    (progress, stop): (&Arc<Progress>, &watch::Receiver<bool>),
+) -> Result<u64> {
+    let mut store = StateStore::of_settings(settings, server.clone());
+    let state = store.load().await?;
+    if state.pipeline.is_none_or(|pipeline| !pipeline.snapshot_done || pipeline.resync_all) {
+        return Err(Error::new(Kind::SourceGap, "the first copy is not complete: there is nothing to copy again"));
+    }
+    let pid = asked.holder.map_or(String::new(), |pid| format!(" (its session has pid {pid})"));
+    progress.note(format!("asking the running sync{pid} to copy {} again", names(asked.plans)));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let id = format!("{}-{}", std::process::id(), now.as_micros());
+    for plan in asked.plans {
+        let request = CopyRequest {
+            id: id.clone(),
+            source: plan.schema.name.to_string(),
+            max_rows_per_second: asked.max_rows_per_second,
+            wanted: ddl::create_table(&plan.shape(), &settings.clickhouse),
+        };
+        store.ask_for_copy(plan.schema.relid, &request).await?;
+    }
+    let mut seen = Seen::default();
+    let (mut stopping, mut looked) = (stop.clone(), Instant::now());
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            _ = stopping.wait_for(|stop| *stop) => return Err(stands("stopped waiting")),
+        }
+        let copies = match retrying(progress, stop, || store.load_copies()).await {
+            Err(_) if *stop.borrow() => return Err(stands("stopped waiting")),
+            copies => copies?,
+        };
+        let answers = asked.plans.iter().map(|plan| {
+            let answer = copies.answers.get(&plan.schema.relid).filter(|answer| answer.id == id);
+            (plan, answer.cloned().unwrap_or_default())
+        });
+        if seen.all_final(answers, progress) {
+            return seen.result();
+        }
+        if looked.elapsed() >= STILL_THERE {
+            looked = Instant::now();
+            if let Ok(Ok(_lock)) =
+                PipelineLock::take_or_holder(settings.postgres.as_ref().ok_or_else(no_postgres)?).await
+            {
+                return Err(stands("sync has stopped"));
+            }
+        }
+    }
+}
+
+/// Wishes for tables that were copied otherwise are fulfilled.
+pub(crate) async fn fulfil(plans: &[TablePlan], store: &mut StateStore) -> Result<()> {
+    let copies = store.load_copies().await?;
+    for (relation, request) in
+        copies.open().filter(|(relation, _)| plans.iter().any(|plan| plan.schema.relid == *relation))
+    {
+        let answer = CopyAnswer { id: request.id.clone(), phase: CopyPhase::Done, ..CopyAnswer::default() };
+        store.answer_copy(relation, &answer).await?;
+    }
+    Ok(())
+}
+
+fn names(plans: &[TablePlan]) -> String {
+    plans.iter().map(|plan| plan.schema.name.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn stands(why: &str) -> Error {
+    Error::new(
+        Kind::Source,
+        format!("{why}; the request stands: a running sync carries it out, now or at its next start"),
+    )
+    .hint("`pipectl status` shows the table as copying meanwhile")
+}
+
+/// What was told of the tables already.
+#[derive(Default)]
+struct Seen {
+    phases: BTreeMap<u32, CopyPhase>,
+    refused: Vec<(String, CopyAnswer)>,
+    rows: u64,
+}
+
+impl Seen {
+    /// Tells what is new. Whether nothing more is to come.
+    fn all_final<'a>(
+        &mut self,
+        answers: impl Iterator<Item = (&'a TablePlan, CopyAnswer)>,
+        progress: &Progress,
+    ) -> bool {
+        let (mut all, mut rows, mut expected) = (true, 0, 0);
+        for (plan, answer) in answers {
+            all &= answer.phase.is_final();
+            rows += answer.copied_rows;
+            expected += answer.expected_rows.max(answer.copied_rows);
+            if self.phases.insert(plan.schema.relid, answer.phase) == Some(answer.phase) {
+                continue;
+            }
+            let name = plan.schema.name.to_string();
+            match answer.phase {
+                CopyPhase::Waiting => {}
+                CopyPhase::Copying => progress.note(format!("{name} is being copied")),
+                CopyPhase::Done => progress.note(format!("{name} is copied again")),
+                CopyPhase::Refused => self.refused.push((name, answer)),
+            }
+        }
+        self.rows = rows;
+        progress.expected_rows.store(expected, Ordering::Relaxed);
+        progress.copied_rows.store(rows, Ordering::Relaxed);
+        all
+    }
+
+    fn result(self) -> Result<u64> {
+        let Some((name, answer)) = self.refused.into_iter().next() else { return Ok(self.rows) };
+        let kind = match answer.exit_code {
+            3 => Kind::Config,
+            5 => Kind::Source,
+            6 => Kind::Destination,
+            7 => Kind::Value,
+            _ => Kind::Unexpected,
+        };
+        Err(Error::new(kind, format!("{name} was not copied again, it is as it was"))
+            .because(answer.reason.unwrap_or_default()))
+    }
+}

@@ -1,0 +1,91 @@
+//! The table beside a table: made, exchanged for it, dropped.
+
+use crate::checkpoint::{State, StateStore, TablePhase};
+use crate::config::ClickHouseSettings;
+use crate::error::Result;
+use crate::server::clickhouse::{Server, quote_ident};
+use crate::sink::clickhouse::{TablePlan, ddl};
+use crate::sync::Progress;
+
+const UUID: &str = include_str!("../../../sql/clickhouse/table_uuid.sql");
+
+/// The name of a table's shadow.
+pub(crate) fn shadow_name(target: &str) -> String {
+    format!("{target}__pipectl_copy")
+}
+
+/// The destination, as shadows are made there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shadow<'a> {
+    pub(crate) server: &'a Server,
+    pub(crate) settings: &'a ClickHouseSettings,
+}
+
+impl Shadow<'_> {
+    /// Makes a table's shadow anew, empty.
+    pub(crate) async fn make(&self, plan: &TablePlan) -> Result<()> {
+        self.drop(&plan.target).await?;
+        self.execute(&ddl::create_table(&plan.shape().named(shadow_name(&plan.target)), self.settings)).await
+    }
+
+    /// Drops what has the shadow's name.
+    pub(crate) async fn drop(&self, target: &str) -> Result<()> {
+        let shadow = ddl::qualified(&shadow_name(target), self.settings);
+        self.execute(&format!("DROP TABLE IF EXISTS {shadow}{} SYNC", self.on_cluster())).await
+    }
+
+    /// What tells the table of this name from others that have the name at other times.
+    pub(crate) async fn uuid(&self, table: &str) -> Result<String> {
+        let rows = self.server.rows(UUID, &[("database", &self.settings.database), ("table", table)]).await?;
+        let uuid = rows.first().and_then(|row| row.get("uuid")).and_then(serde_json::Value::as_str);
+        Ok(uuid.unwrap_or_default().to_owned())
+    }
+
+    /// Puts the shadow in the place of the table, unless it is there already. The old table has the shadow's name then.
+    pub(crate) async fn exchange(&self, plan: &TablePlan, uuid: &str) -> Result<()> {
+        // Made where it is missing, so that one statement serves: an exchange needs both.
+        self.execute(&ddl::create_table(&plan.shape(), self.settings)).await?;
+        if self.uuid(&plan.target).await? != uuid {
+            let (shadow, table) = (
+                ddl::qualified(&shadow_name(&plan.target), self.settings),
+                ddl::qualified(&plan.target, self.settings),
+            );
+            self.execute(&format!("EXCHANGE TABLES {shadow} AND {table}{}", self.on_cluster())).await?;
+        }
+        if plan.shape().current_view {
+            self.execute(&ddl::create_current_view(&plan.shape(), self.settings)).await?;
+        }
+        Ok(())
+    }
+
+    fn on_cluster(&self) -> String {
+        self.settings.cluster.as_deref().map_or(String::new(), |name| format!(" ON CLUSTER {}", quote_ident(name)))
+    }
+
+    async fn execute(&self, sql: &str) -> Result<()> {
+        self.server.execute(sql, &[]).await
+    }
+}
+
+/// Exchanges that were interrupted: what happened is told by which table has the name now. Done is what was done; else the copy begins again.
+pub(crate) async fn resolve(
+    server: &Server,
+    settings: &ClickHouseSettings,
+    (state, store): (&mut State, &mut StateStore),
+    progress: &Progress,
+) -> Result<()> {
+    let shadows = Shadow { server, settings };
+    for (relation, record) in &mut state.tables {
+        let Some(uuid) = record.exchanging.take() else { continue };
+        if shadows.uuid(&record.target).await? == uuid {
+            (record.copy, record.reason, record.since) = (None, None, None);
+            record.phase = TablePhase::Ready;
+            shadows.drop(&record.target).await?;
+            progress.note(format!("{} is copied again", record.source));
+        } else if record.copy.is_none() {
+            record.copy = Some("an exchange of it was interrupted".to_owned());
+        }
+        store.save_table(*relation, record).await?;
+    }
+    Ok(())
+}
