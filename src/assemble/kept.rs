@@ -51,6 +51,26 @@ pub(super) async fn carry(
     server.execute(&sql, &[("version", &below), ("at", &now().to_string())]).await.map_err(|error| error.during(tried))
 }
 
+/// Takes deletions over that were carried out in the table since its copy began: in the shadow what they mark may have come later.
+pub(super) async fn carry_deletions(
+    (server, settings): (&Server, &ClickHouseSettings),
+    (plan, shadow): (&TablePlan, &TableShape),
+    version: Version,
+) -> Result<()> {
+    let mut columns: Vec<String> = shadow.columns.iter().map(|column| quote_ident(&column.name)).collect();
+    let (stamp, marked) = (quote_ident(&plan.version_column), quote_ident(SOURCE_DELETED_COLUMN));
+    columns.extend([stamp.clone(), marked.clone()]);
+    let columns = columns.join(", ");
+    let sql = format!(
+        "INSERT INTO {} ({columns}) SELECT {columns} FROM {} FINAL WHERE {marked} IS NOT NULL AND {stamp} > {{version:UInt128}} \
+         SETTINGS async_insert = 0, throw_on_max_partitions_per_insert_block = 0, insert_deduplicate = 0",
+        ddl::qualified(&shadow.name, settings),
+        ddl::qualified(&plan.target, settings),
+    );
+    let tried = format!("could not take over the deleted rows of \"{}\"", plan.target);
+    server.execute(&sql, &[("version", &version.0.to_string())]).await.map_err(|error| error.during(tried))
+}
+
 /// Whether the old table's values are those of the new one.
 fn fits(shape: &TableShape, stored: &StoredTable) -> bool {
     let alike = |wanted: &crate::sink::clickhouse::ColumnShape| {

@@ -8,6 +8,7 @@ mod kept;
 mod layout;
 mod live;
 mod lock;
+mod marks;
 mod nulls;
 mod prepare;
 mod publication;
@@ -40,7 +41,7 @@ use crate::sync::{Ended, Progress, Stream, StreamOptions, Writer, retrying};
 use live::{CopySide, LiveTables};
 use lock::PipelineLock;
 use prepare::{Preparation, Prepared};
-use recopy::{Copier, CopyQueue, FedSink, Places, Want};
+use recopy::{Copier, CopyQueue, FedSink, Places, Want, Watch};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -126,9 +127,10 @@ async fn stream(
     (progress, stop): (&Arc<Progress>, &watch::Receiver<bool>),
 ) -> Result<Ended> {
     let postgres = settings.postgres.as_ref().ok_or_else(copies::no_postgres)?;
-    let Prepared { lock, store, state, publications, ranges, from } = prepared;
+    let Prepared { lock, store, state, publications, ranges, from, options } = prepared;
     let live_store = store.clone();
-    let (side, copier) = copies_beside(settings, (&server, &store, &state), Transport::Postgres, (progress, stop));
+    let (side, copier) =
+        copies_beside(settings, (&server, &store, &state), (Transport::Postgres, &options), (progress, stop));
     let writer = Writer {
         sink: fed_sink(settings, &server, &side),
         refetch: PostgresRefetch::new(postgres.clone()),
@@ -138,7 +140,7 @@ async fn stream(
         stop: stop.clone(),
     };
     let sync = &settings.sync;
-    let options = StreamOptions {
+    let stream_options = StreamOptions {
         batch_rows: sync.batch_rows,
         // One group fills while another is sent, and its compressed frames wait beside it.
         batch_bytes: sync.batch_bytes.min(sync.memory / 4),
@@ -149,7 +151,7 @@ async fn stream(
     let tables = LiveTables::new(settings, server, (live_store, state, ranges), side, (progress, stop));
     // The lag is counted from here, not from the log's beginning.
     progress.confirmed.store(from.end.0, Ordering::Relaxed);
-    let mut engine = Stream::new(writer, tables, options, from);
+    let mut engine = Stream::new(writer, tables, stream_options, from);
     progress.note(format!("streaming from {}", from.end));
     let beats = heartbeats::write(lock, sync.heartbeat, postgres.clone(), Arc::clone(progress));
     let sessions = sessions(settings, &publications, &mut engine, (progress, stop));
@@ -166,16 +168,13 @@ async fn stream(
 fn copies_beside(
     settings: &Settings,
     (server, store, state): (&clickhouse::Server, &StateStore, &State),
-    transport: Transport,
+    (transport, options): (Transport, &SyncOptions),
     (progress, stop): (&Arc<Progress>, &watch::Receiver<bool>),
 ) -> (CopySide, Copier) {
     let (asks, asked) = tokio::sync::mpsc::unbounded_channel();
     let queue = CopyQueue::default();
-    for (relation, record) in &state.tables {
-        if let Some(reason) = &record.copy {
-            queue.push(Want::needed(*relation, reason));
-        }
-    }
+    let left =
+        state.tables.iter().filter_map(|(relation, record)| Some(Want::needed(*relation, record.copy.as_ref()?)));
     let copier = Copier {
         settings: settings.clone(),
         server: server.clone(),
@@ -186,8 +185,11 @@ fn copies_beside(
         owns_publication: state.pipeline.as_ref().is_some_and(|pipeline| pipeline.owns_publication),
         progress: Arc::clone(progress),
         stop: stop.clone(),
+        watch: Watch::default(),
+        left: left.collect(),
     };
-    (CopySide { places: Places::default(), queue, asks: asked }, copier)
+    let (places, joins, options) = (Places::default(), transport == Transport::Postgres, options.clone());
+    (CopySide { places, queue, asks: asked, joins, options }, copier)
 }
 
 fn fed_sink(settings: &Settings, server: &clickhouse::Server, side: &CopySide) -> FedSink {

@@ -41,6 +41,7 @@ pub(super) struct Prepared {
     /// The dates that the destination holds.
     pub(super) ranges: Ranges,
     pub(super) from: Position,
+    pub(super) options: SyncOptions,
 }
 
 /// What the copies work on.
@@ -108,6 +109,7 @@ impl Preparation<'_> {
             return Err(Error::new(Kind::Config, "no table takes part")
                 .hint("`tables:` in the configuration matches none that can be replicated; `pipectl create-tables --dry-run` says why"));
         }
+        note_marks(&lock, &plans, (&state, &mut store)).await?;
         let mut copying = Copying { lock: &lock, store: &mut store, state: &mut state, plans: &plans, ranges };
         let from = match start {
             Start::Stream(position) => position,
@@ -119,7 +121,7 @@ impl Preparation<'_> {
         let state = store.load().await?;
         tell_parked(&state, self.progress);
         self.progress.copied.store(true, Ordering::Relaxed);
-        Ok(Prepared { lock, store, state, publications, ranges, from })
+        Ok(Prepared { lock, store, state, publications, ranges, from, options: self.options.clone() })
     }
 
     fn postgres(&self) -> Result<&PostgresSettings> {
@@ -315,6 +317,17 @@ impl Preparation<'_> {
         }
         Ok(())
     }
+}
+
+/// Notes what the catalog says of tables that are still to be copied.
+async fn note_marks(lock: &PipelineLock, plans: &[TablePlan], (state, store): (&State, &mut StateStore)) -> Result<()> {
+    let is_copied = |plan: &&TablePlan| {
+        let relation = plan.schema.relid;
+        let record = state.tables.get(&relation);
+        record.is_some_and(|record| record.phase != TablePhase::Copying) && state.marks.contains_key(&relation)
+    };
+    let found = super::marks::read(lock.client()).await?;
+    super::marks::store(plans.iter().filter(|plan| !is_copied(plan)), &found, store).await
 }
 
 /// A first copy has the lowest version: rows of unknown origin would win against it.

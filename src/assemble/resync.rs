@@ -123,6 +123,7 @@ pub async fn resync(
     store.create().await?;
     let state = store.load().await?;
     let plans = wanted(settings, which, lock.client(), progress).await?;
+    let found = super::marks::read(lock.client()).await?;
     let pace = max_rows_per_second.map(Pace::new);
     let run = Run { settings, server: &server, lock: &lock, pace, progress, stop };
     match which {
@@ -130,6 +131,7 @@ pub async fn resync(
         Resync::All if settings.sync.source == SyncSource::Kafka => run.all_of_topics(&plans, &mut store).await?,
         Resync::All => run.all(&plans, &state, &mut store).await?,
     }
+    super::marks::store(plans.iter(), &found, &mut store).await?;
     Ok(progress.copied_rows.load(std::sync::atomic::Ordering::Relaxed))
 }
 

@@ -3,7 +3,7 @@
 use super::SyncOptions;
 use super::renamed::follow;
 use crate::batch::Ranges;
-use crate::change::{Lsn, Version};
+use crate::change::{Lsn, TableSchema, Version};
 use crate::checkpoint::{State, StateStore, TablePhase};
 use crate::config::Settings;
 use crate::error::{Kind, Result};
@@ -31,7 +31,7 @@ pub(super) async fn make_tables(
     let state = store.load().await?;
     let settings = follow(&settings, &state, facts.source.as_deref().unwrap_or_default());
     let mut planned = plan(&settings, &facts);
-    park_refused(&mut planned, store).await?;
+    park_refused(&mut planned, facts.source.as_deref().unwrap_or_default(), store).await?;
     for warning in &planned.warnings {
         progress.note(format!("warning: {warning}"));
     }
@@ -40,8 +40,9 @@ pub(super) async fn make_tables(
     Ok((planned.tables.into_iter().filter(wanted).collect(), facts.ranges))
 }
 
-/// A table of the pipeline that was changed into one which the destination's cannot be altered to is left behind; the others go on.
-async fn park_refused(planned: &mut Plan, store: &mut StateStore) -> Result<()> {
+/// A table of the pipeline that was changed into one which the destination's cannot be altered to is left behind; the others go on. One that was altered at
+/// the source is copied as soon as they do; one that the configuration alone wants otherwise, when somebody asks for it.
+async fn park_refused(planned: &mut Plan, source: &[TableSchema], store: &mut StateStore) -> Result<()> {
     if planned.refusals.is_empty() {
         return Ok(());
     }
@@ -53,6 +54,11 @@ async fn park_refused(planned: &mut Plan, store: &mut StateStore) -> Result<()> 
             Some((relation, record)) if refusal.error.kind() == Kind::Destination => {
                 if record.phase != TablePhase::Parked {
                     store.park(*relation, &refusal.reason(), Version::new(since, Lsn::ZERO)).await?;
+                    let known = state.marks.get(relation).map(|known| &known.form);
+                    let now = source.iter().find(|schema| schema.relid == *relation).map(TableSchema::form);
+                    if known.is_some_and(|known| !known.is_empty()) && now.is_some() && known != now.as_ref() {
+                        copy(store, *relation, &refusal.reason()).await?;
+                    }
                 }
             }
             _ => others.push(refusal),
@@ -70,17 +76,29 @@ pub(super) async fn park_renamed(plans: &[TablePlan], store: &mut StateStore) ->
         let record = state.tables.get(&plan.schema.relid).filter(|record| record.phase == TablePhase::Ready);
         if let Some(reason) = record.and_then(|record| record.renamed(&plan.schema)) {
             store.park(plan.schema.relid, &reason, Version::new(since, Lsn::ZERO)).await?;
+            copy(store, plan.schema.relid, &reason).await?;
         }
     }
     Ok(())
+}
+
+/// Notes that a table is to be copied while the others go on.
+async fn copy(store: &mut StateStore, relation: u32, reason: &str) -> Result<()> {
+    let mut record = store.load().await?.tables.remove(&relation).unwrap_or_default();
+    record.copy = Some(reason.to_owned());
+    store.save_table(relation, &record).await
 }
 
 /// Says which tables were parked before, and what brings them back.
 pub(super) fn tell_parked(state: &State, progress: &Progress) {
     for record in state.tables.values().filter(|record| record.phase == TablePhase::Parked) {
         let reason = record.reason.clone().unwrap_or_default();
-        progress
-            .note(format!("{} is parked: {reason}; `pipectl resync {}` brings it back", record.source, record.source));
+        let back = if record.copy.is_some() {
+            "it is copied again now".to_owned()
+        } else {
+            format!("`pipectl resync {}` brings it back", record.source)
+        };
+        progress.note(format!("{} is parked: {reason}; {back}", record.source));
         progress.table(&record.target, |table| table.parked = Some(reason.clone()));
     }
 }

@@ -78,6 +78,16 @@ impl TableSchema {
         self.columns.iter().filter_map(|column| Some((column.number, column.missing_value.clone()?))).collect()
     }
 
+    /// What rows of it look like: equal for two readings of a table that was not altered in between.
+    pub fn form(&self) -> String {
+        let columns = self
+            .columns
+            .iter()
+            .map(|column| format!("{}:{}:{}:{}", column.number, column.name, column.type_oid, column.type_modifier));
+        let key = self.key_columns().map(|column| column.number.to_string());
+        format!("{}/{}", columns.collect::<Vec<_>>().join(","), key.collect::<Vec<_>>().join(","))
+    }
+
     /// The column of a name.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)

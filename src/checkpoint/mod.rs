@@ -10,8 +10,8 @@ mod record;
 
 pub use offsets::OffsetStore;
 pub use record::{
-    CheckpointRecord, CopyAnswer, CopyPhase, CopyRequest, NullsRecord, OffsetRecord, PipelineRecord, RangeRecord,
-    TablePhase, TableRecord,
+    CheckpointRecord, CopyAnswer, CopyPhase, CopyRequest, MarkRecord, NullsRecord, OffsetRecord, PipelineRecord,
+    RangeRecord, TablePhase, TableRecord,
 };
 
 use crate::change::{Offsets, Position, Version};
@@ -69,6 +69,8 @@ pub struct State {
     pub checkpoint: Option<CheckpointRecord>,
     /// Each table by its id at the source.
     pub tables: BTreeMap<u32, TableRecord>,
+    /// What the source's catalog said of each table.
+    pub marks: BTreeMap<u32, MarkRecord>,
     /// Ranges of the first snapshot that are stored, by table id and number.
     pub ranges: BTreeMap<(u32, u32), RangeRecord>,
     /// How far topics are stored.
@@ -154,11 +156,12 @@ impl StateStore {
                 "pipeline" => state.pipeline = Some(parse(kind, newest)?),
                 "checkpoint" => state.checkpoint = Some(parse(kind, newest)?),
                 "table" => {
-                    let record = parse(kind, newest)?;
-                    if let Ok(id) = name.parse() {
+                    let record: TableRecord = parse(kind, newest)?;
+                    if let (Ok(id), false) = (name.parse(), record.gone) {
                         state.tables.insert(id, record);
                     }
                 }
+                "marks" => state.marks.extend(name.parse().ok().zip(Some(parse(kind, newest)?))),
                 "range" => {
                     let record = parse(kind, newest)?;
                     let id = name.split_once(':').and_then(|(id, no)| Some((id.parse().ok()?, no.parse().ok()?)));
@@ -229,6 +232,14 @@ impl StateStore {
     /// What ClickHouse answers.
     pub async fn save_nulls(&mut self, target: &str, process: &str, record: &NullsRecord) -> Result<()> {
         self.write("nulls", &format!("{target}/{process}"), render(record)?).await
+    }
+
+    /// Stores what the source's catalog says of a table.
+    ///
+    /// # Errors
+    /// What ClickHouse answers.
+    pub async fn save_marks(&mut self, relation: u32, record: &MarkRecord) -> Result<()> {
+        self.write("marks", &relation.to_string(), render(record)?).await
     }
 
     /// Forgets everything of the pipeline, for good: only `pipectl drop` does that, when nothing runs.

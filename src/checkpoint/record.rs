@@ -1,6 +1,7 @@
 //! The records of the state. Fields are only ever added, with a default, so that an older record reads on; their order is that of the JSON.
 
 use crate::change::{Lsn, Position, Reached, TableSchema};
+use crate::server::postgres::HeapMark;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -151,6 +152,20 @@ pub struct TableRecord {
     /// The identity of the table that is being exchanged for it: what happened is told by which of the two has the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exchanging: Option<String>,
+    /// Whether another table has taken its place: then it counts no more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gone: bool,
+}
+
+/// What the source's catalog said of a table when it was copied, or looked at last: what differs now happened since.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MarkRecord {
+    /// What its rows look like, by [`TableSchema::form`].
+    #[serde(default)]
+    pub form: String,
+    /// Its heaps.
+    #[serde(default)]
+    pub heaps: BTreeMap<u32, HeapMark>,
 }
 
 impl TableRecord {

@@ -96,6 +96,58 @@ fn a_running_sync_copies_tables_again() {
     assert_eq!(shadows, "0");
 }
 
+/// A copy of what the source has would take the place of what a log keeps.
+#[test]
+fn logs_are_not_copied_beside_the_stream() {
+    let stage = Stage::new("recopy_logs");
+    stage.postgres.execute(
+        "CREATE TABLE kept (id int PRIMARY KEY, n int); INSERT INTO kept VALUES (1, 1);
+         CREATE TABLE counted (n int); ALTER TABLE counted REPLICA IDENTITY FULL; INSERT INTO counted VALUES (1), (1), (2);
+         CREATE TABLE inserts (n int); INSERT INTO inserts VALUES (1), (2)",
+    );
+    let logs = "public.*\n  - {source: public.kept, mode: log}\n  - {source: public.counted, keyless: multiset}\n  - {source: public.inserts, keyless: insert_only}\n";
+    stage.config(&QUICK.replace("public.*\n", logs));
+    let sync = || {
+        let outcome = stage.pipectl(&["sync", "--until-caught-up"]);
+        assert_eq!(outcome.status, Some(0), "{outcome}");
+    };
+    sync();
+    let mut running = streaming(&stage);
+    for table in ["kept", "counted"] {
+        let refused = stage.pipectl(&["resync", table]);
+        assert!(refused.status == Some(3) && refused.stderr.contains("stop sync"), "{refused}");
+    }
+    // What the stream does not tell is no part of a log; where rows are counted it has to be.
+    let rewritten = |table: &str| format!("ALTER TABLE {table} ALTER n TYPE int USING n * 2");
+    stage.postgres.execute("DELETE FROM inserts WHERE n = 1");
+    for table in ["kept", "inserts"] {
+        stage.postgres.execute(&rewritten(table));
+        running.wait_for(&format!("public.{table}: an ALTER TABLE rewrote it"));
+    }
+    stage.postgres.execute(&rewritten("counted"));
+    running.wait_for("table \"counted__log\" is parked, the others go on: an ALTER TABLE rewrote it");
+    stage.postgres.execute(
+        "CREATE TABLE joined (n int); ALTER TABLE joined REPLICA IDENTITY FULL; INSERT INTO joined VALUES (1)",
+    );
+    stage.postgres.execute("UPDATE kept SET n = 5; INSERT INTO inserts VALUES (5); DELETE FROM counted WHERE n = 2");
+    stage.wait_until("the others go on", |stage| {
+        let last = |table: &str| stage.clickhouse.value(&format!("SELECT max(n) FROM {{db}}.{table} FINAL"));
+        last("kept") == "5" && last("inserts") == "5"
+    });
+    assert_eq!(
+        stage.clickhouse.value("SELECT groupArray(n) FROM (SELECT n FROM {db}.inserts FINAL ORDER BY n)"),
+        "[1,2,5]"
+    );
+    running.signal("TERM");
+    running.finish(SOON);
+    resync(&stage, &["counted"]);
+    stage.postgres.execute("DELETE FROM counted");
+    stage.postgres.execute("INSERT INTO counted VALUES (7), (7)");
+    sync();
+    assert_eq!(stage.clickhouse.value("SELECT count(), sum(n) FROM {db}.counted"), "2\t14");
+    assert_eq!(stage.clickhouse.value("SELECT count(), min(n) FROM {db}.kept FINAL"), "2\t1");
+}
+
 #[cfg(feature = "failpoints")]
 #[test]
 fn a_copy_that_is_killed_is_made_at_the_next_start() {

@@ -107,7 +107,7 @@ fn state(stage: &Stage) -> String {
     let table_of = |id: &str| ids.iter().find(|row| row[0].as_deref() == Some(id)).map(|row| row[1].clone().unwrap());
     let text = stage.clickhouse.value(
         "SELECT pipeline, transport, slot, kind, name, argMax(value, sequence) FROM {db}.pipectl_state
-         GROUP BY ALL ORDER BY ALL FORMAT TSVRaw",
+         WHERE kind <> 'marks' GROUP BY ALL ORDER BY ALL FORMAT TSVRaw",
     );
     let mut out = String::new();
     for line in text.lines() {

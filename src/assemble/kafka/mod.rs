@@ -114,7 +114,7 @@ async fn read(
 ) -> Result<Ended> {
     let sync = &settings.sync;
     let about = (&server, &prepared.store, &prepared.state);
-    let (side, copier) = super::copies_beside(settings, about, Transport::Kafka, (progress, stop));
+    let (side, copier) = super::copies_beside(settings, about, (Transport::Kafka, options), (progress, stop));
     let writer = Writer {
         sink: super::fed_sink(settings, &server, &side),
         refetch: MaybePostgres::new(settings.postgres.as_ref()),
@@ -143,7 +143,7 @@ async fn read(
     progress.note(format!("reading {} as group \"{}\"", kafka(settings)?.brokers, group.group));
     let copying = async {
         // Rows are read from Postgres alone.
-        if settings.postgres.is_some() { copier.run().await } else { std::future::pending().await }
+        if settings.postgres.is_some() { Box::pin(copier.run()).await } else { std::future::pending().await }
     };
     let ended = tokio::select! {
         ended = sessions(settings, &group, (&mut engine, &until), (progress, stop)) => ended,

@@ -87,6 +87,11 @@ impl Preparation<'_> {
         for plan in plans.iter().filter(|plan| !state.tables.contains_key(&plan.schema.relid)) {
             store.save_table(plan.schema.relid, &table_record(plan, TablePhase::Ready)).await?;
         }
+        if let Some(lock) = &lock {
+            let found = super::super::marks::read(lock.client()).await?;
+            let new = plans.iter().filter(|plan| !state.marks.contains_key(&plan.schema.relid));
+            super::super::marks::store(new, &found, &mut store).await?;
+        }
         let state = store.load().await?;
         tell_parked(&state, self.progress);
         self.progress.copied.store(true, Ordering::Relaxed);

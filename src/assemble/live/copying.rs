@@ -5,8 +5,8 @@ use super::super::recopy::{Ask, Begun, Complete, Exchanged, Place, Shadow, Want,
 use super::{Fit, LiveTables};
 use crate::batch::{Layout, LayoutColumn, LogForm};
 use crate::change::{Lsn, TableSchema};
-use crate::checkpoint::{TablePhase, TableRecord};
-use crate::config::SyncSource;
+use crate::checkpoint::{MarkRecord, TablePhase, TableRecord};
+use crate::config::{Settings, SyncSource};
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
 use crate::flow::{Sink, Truncation};
@@ -27,6 +27,8 @@ pub(super) struct Active {
     pub(super) is_stale: bool,
     /// Whether a change of it could not be carried since.
     has_failed: bool,
+    /// Whether somebody asked for it; else its rows are not what the source has.
+    was_asked_for: bool,
 }
 
 impl Active {
@@ -66,7 +68,7 @@ impl LiveTables {
 
     /// Whether any table waits for its copy, or is being copied.
     pub(in super::super) fn has_copies(&self) -> bool {
-        self.copies.queue.is_busy()
+        !self.has_looked || self.copies.queue.is_busy()
     }
 
     /// Waits until a copy asks for something; tells before who asked last.
@@ -100,6 +102,13 @@ impl LiveTables {
                 let given_up = retrying(&progress, &stop, given_up).await;
                 self.tell(relation, given_up, reply)
             }
+            Some(Ask::Look(marks)) => {
+                let looked = retrying(&progress, &stop, || async { shared.lock().await.look(&marks).await }).await;
+                looked.unwrap_or_else(|error| {
+                    progress.note(format!("warning: {}", error.with_causes()));
+                    Vec::new()
+                })
+            }
             Some(Ask::Settled) | None => Vec::new(),
         }
     }
@@ -120,7 +129,7 @@ impl LiveTables {
     }
 
     /// Changes a table's record, also where it is stored.
-    async fn note(&mut self, relation: u32, change: impl FnOnce(&mut TableRecord)) -> Result<()> {
+    pub(super) async fn note(&mut self, relation: u32, change: impl FnOnce(&mut TableRecord)) -> Result<()> {
         // Why it is parked is noted by whoever stores rows.
         let mut record = self.store.load().await?.tables.remove(&relation).unwrap_or_default();
         change(&mut record);
@@ -144,22 +153,21 @@ impl LiveTables {
             return Err(Error::new(Kind::Config, reason));
         }
         let mut plan = plan_table(&schema, rule, &settings.clickhouse)?;
-        if !want.wanted.is_empty() && want.wanted != ddl::create_table(&plan.shape(), &settings.clickhouse) {
-            return Err(Error::new(
-                Kind::Config,
-                format!("the running sync has another configuration of {}", schema.name),
-            )
-            .hint("restart sync, so that it reads the configuration as it is now"));
+        same_configuration(want, &plan, &settings)?;
+        if let Some(begun) = self.begin_leaves(want, &schema).await? {
+            return Ok(begun);
         }
-        refuse_more_than_rows(&plan, settings.sync.source)?;
-        let is_ready = self.state.tables.get(&relation).is_some_and(|record| record.phase == TablePhase::Ready);
+        let phase = self.state.tables.get(&relation).map(|record| record.phase);
+        let (is_ready, is_new) = (phase == Some(TablePhase::Ready), phase == Some(TablePhase::Copying));
+        refuse_log(&plan, settings.sync.source, (want.request.is_some(), is_new))?;
         let place = if is_ready && self.is_of_form(&schema, &mut plan).await? { Place::Beside } else { Place::Instead };
+        refuse_kept(place, &plan)?;
         self.shadows().make(&plan).await?;
         let (shadow, layout) = (shadow_name(&plan.target), super::layout(&plan, &plan.target, self.ranges, Lsn::ZERO));
         let (reason, source, target) = (want.reason.clone(), schema.name.to_string(), plan.target.clone());
         self.note(relation, |record| {
             (record.source, record.target, record.copy, record.exchanging) = (source, target, Some(reason), None);
-            if place == Place::Instead && record.phase != TablePhase::Parked {
+            if place == Place::Instead && record.phase == TablePhase::Ready {
                 record.phase = TablePhase::Parked;
                 record.reason = Some("it is being copied into another form".to_owned());
             }
@@ -169,10 +177,60 @@ impl LiveTables {
         let begun = Begun {
             layout: super::layout(&plan, &shadow, self.ranges, Lsn::ZERO),
             filter: rule.row_filter.clone(),
+            leaves: Vec::new(),
             plan: plan.clone(),
         };
-        self.copying.insert(relation, Active { place, shadow, plan, layout, is_stale: false, has_failed: false });
+        self.copying.insert(
+            relation,
+            Active {
+                place,
+                shadow,
+                plan,
+                layout,
+                is_stale: false,
+                has_failed: false,
+                was_asked_for: want.request.is_some(),
+            },
+        );
         Ok(begun)
+    }
+
+    /// Partitions that came to a table which is followed: their rows go into it at the copy's version, older than every change that is still to come.
+    async fn begin_leaves(&mut self, want: &Want, schema: &TableSchema) -> Result<Option<Begun>> {
+        let relation = want.relation;
+        let is_ready = self.state.tables.get(&relation).is_some_and(|record| record.phase == TablePhase::Ready);
+        if want.leaves.is_empty() || !is_ready {
+            return Ok(None);
+        }
+        let Fit::Stored(layout) = self.fit(schema.clone()).await? else { return Ok(None) };
+        let settings = self.settings_of(schema);
+        let Some(rule) = settings.rule_for(&schema.name) else { return Ok(None) };
+        let plan = plan_table(schema, rule, &settings.clickhouse)?;
+        if plan.log.is_some() {
+            // What of them came by the stream already could not be told apart.
+            return Ok(None);
+        }
+        let reason = want.reason.clone();
+        self.note(relation, |record| (record.copy, record.exchanging) = (Some(reason), None)).await?;
+        self.copies.places.feed(relation, plan.target.clone(), Place::Table);
+        let begun = Begun {
+            layout: Arc::clone(&layout),
+            filter: rule.row_filter.clone(),
+            leaves: want.leaves.clone(),
+            plan: plan.clone(),
+        };
+        let shadow = plan.target.clone();
+        let active = Active {
+            place: Place::Table,
+            shadow,
+            plan,
+            layout,
+            is_stale: false,
+            has_failed: false,
+            was_asked_for: false,
+        };
+        self.copying.insert(relation, active);
+        Ok(Some(begun))
     }
 
     /// Whether rows for the table as it is are right for the table as it will be. A column that bears NULL already goes on to.
@@ -210,11 +268,17 @@ impl LiveTables {
             let reason = self.progress.tables().remove(&plan.target).and_then(|table| table.parked);
             return Ok(Exchanged::Refused(reason.unwrap_or_else(|| "a change of it could not be carried".to_owned())));
         }
-        if active.is_stale || now.is_none_or(|now| now.columns != plan.schema.columns || now.key != plan.schema.key) {
+        if active.is_stale || now.is_none_or(|now| now.form() != plan.schema.form()) {
             self.progress.note(format!("{} was altered while it was copied; its copy begins again", plan.schema.name));
             return Ok(Exchanged::Again);
         }
         self.complete_shadow(active, complete).await?;
+        let marks = MarkRecord { form: plan.schema.form(), heaps: complete.heaps.clone() };
+        if active.place == Place::Table {
+            self.note(relation, |record| record.copy = None).await?;
+            self.copied(relation, marks).await?;
+            return Ok(Exchanged::Done);
+        }
         // Noted already where this is another attempt: the exchange may have happened.
         let uuid = match self.state.tables.get(&relation).and_then(|record| record.exchanging.clone()) {
             Some(noted) => noted,
@@ -238,10 +302,18 @@ impl LiveTables {
             (record.copy, record.exchanging) = (None, None);
         })
         .await?;
-        self.stop_feeding(relation);
         self.shadows().drop(&plan.target).await?;
         self.progress.table(&plan.target, |table| table.parked = None);
+        self.copied(relation, marks).await?;
         Ok(Exchanged::Done)
+    }
+
+    /// A copy is complete: what the catalog said before it is what the rows are held against from here on.
+    async fn copied(&mut self, relation: u32, marks: MarkRecord) -> Result<()> {
+        self.store.save_marks(relation, &marks).await?;
+        self.state.marks.insert(relation, marks);
+        self.stop_feeding(relation);
+        self.look_again(relation).await
     }
 
     /// What the stream did meanwhile holds for rows that were copied after it, too.
@@ -254,7 +326,12 @@ impl LiveTables {
                 .truncate(&Truncation { layout: Arc::clone(&active.layout), version: truncated, at })
                 .await?;
         }
-        if active.plan.log.is_some() {
+        if active.plan.keeps_deleted && active.place == Place::Beside {
+            let shadow = active.plan.shape().named(&active.shadow);
+            let place = (&self.server, &self.settings.clickhouse);
+            super::super::kept::carry_deletions(place, (&active.plan, &shadow), complete.version).await?;
+        }
+        if active.plan.log.is_some() && active.place != Place::Table {
             // Rows that are kept each for itself are in the copy and in the changes that went into the shadow before its snapshot.
             let version = quote_ident(&active.plan.version_column);
             let statement = format!(
@@ -269,10 +346,22 @@ impl LiveTables {
     }
 
     async fn abandon(&mut self, relation: u32, reason: Option<&str>) -> Result<()> {
-        let Some(active) = self.stop_feeding(relation) else { return Ok(()) };
+        let Some(active) = self.stop_feeding(relation) else {
+            // It was not even begun.
+            let Some(reason) = reason else { return Ok(()) };
+            if self.state.tables.get(&relation).is_some_and(|record| record.copy.is_some()) {
+                self.note(relation, |record| {
+                    (record.copy, record.phase) = (None, TablePhase::Parked);
+                    record.reason = Some(format!("it could not be copied again: {reason}"));
+                })
+                .await?;
+            }
+            return Ok(());
+        };
         self.shadows().drop(&active.plan.target).await?;
         let Some(reason) = reason else { return Ok(()) };
-        let was_needed = active.place == Place::Instead;
+        // Beside a copy that somebody asked for the table is whole.
+        let was_needed = active.place != Place::Beside || !active.was_asked_for;
         let told = format!("it could not be copied again: {reason}");
         self.note(relation, |record| {
             (record.copy, record.exchanging) = (None, None);
@@ -289,16 +378,40 @@ impl LiveTables {
     }
 }
 
-/// What is more than the rows that the source has would be lost by a copy of those, or counted twice.
-fn refuse_more_than_rows(plan: &TablePlan, source: SyncSource) -> Result<()> {
+/// A log holds more than the rows of the source: a copy of those would take the place of what it keeps, or be counted twice. Of one that takes inserts
+/// alone the rows are told apart by their commits, which records of topics do not tell; that what it keeps goes has to be asked for.
+fn refuse_log(plan: &TablePlan, source: SyncSource, (is_asked, is_new): (bool, bool)) -> Result<()> {
     let is_copied = match plan.log {
-        None => !plan.keeps_deleted,
-        // Records of topics do not tell which of them a snapshot has.
-        Some(form) => form == LogForm::Inserts && source == SyncSource::Postgres,
+        None => true,
+        Some(LogForm::Inserts) => source == SyncSource::Postgres && (is_asked || is_new),
+        Some(LogForm::Changes | LogForm::Signed) => false,
     };
     if is_copied {
         return Ok(());
     }
-    Err(Error::new(Kind::Config, format!("{} holds more than the rows of the source", plan.schema.name))
-        .hint("stop sync, then `pipectl resync` it"))
+    let name = &plan.schema.name;
+    Err(Error::new(
+        Kind::Config,
+        format!("{name} is stored as a log, which a copy beside the stream would take the place of"),
+    )
+    .hint(format!("stop sync, then `pipectl resync {name}`: it begins the log anew")))
+}
+
+/// The configuration that this process has read may be older than that of whoever asks.
+fn same_configuration(want: &Want, plan: &TablePlan, settings: &Settings) -> Result<()> {
+    if want.wanted.is_empty() || want.wanted == ddl::create_table(&plan.shape(), &settings.clickhouse) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Config, format!("the running sync has another configuration of {}", plan.schema.name))
+        .hint("restart sync, so that it reads the configuration as it is now"))
+}
+
+/// Rows that are gone at the source are taken over from a table that goes on beside its copy.
+fn refuse_kept(place: Place, plan: &TablePlan) -> Result<()> {
+    if place == Place::Beside || !plan.keeps_deleted {
+        return Ok(());
+    }
+    let why =
+        format!("{} keeps rows that are deleted at the source, and is parked or to get another form", plan.schema.name);
+    Err(Error::new(Kind::Config, why).hint("stop sync, then `pipectl resync` it: that takes them over where they fit"))
 }

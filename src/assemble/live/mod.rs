@@ -4,7 +4,9 @@
 //! has, never replayed, so that an old relation maps onto the newer table.
 
 mod copying;
+mod unsaid;
 
+use super::SyncOptions;
 use super::copies::no_postgres;
 use super::layout::layout;
 use super::recopy::{Ask, CopyQueue, Place, Places};
@@ -25,6 +27,7 @@ use copying::{Active, Told};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
+use unsaid::Seen;
 
 /// What became of a table that was brought up to the source's.
 #[derive(Debug)]
@@ -48,6 +51,10 @@ pub(super) struct LiveTables {
     /// Tables that are being copied.
     copying: HashMap<u32, Active>,
     copies: CopySide,
+    /// What the source's catalog said last of each table, and whether that came while it was copied.
+    seen: HashMap<u32, Seen>,
+    /// Whether the catalog was looked at since the start.
+    has_looked: bool,
     /// What is asked next.
     next: Option<Ask>,
     /// What was done, and is told once the engine has taken it in.
@@ -62,6 +69,10 @@ pub(super) struct CopySide {
     pub(super) places: Places,
     pub(super) queue: CopyQueue,
     pub(super) asks: mpsc::UnboundedReceiver<Ask>,
+    /// Whether tables that are new join: those of topics do by their records.
+    pub(super) joins: bool,
+    /// The tables that were asked for, by name; all where empty.
+    pub(super) options: SyncOptions,
 }
 
 impl LiveTables {
@@ -74,6 +85,7 @@ impl LiveTables {
     ) -> Self {
         // The configuration's own statements are for `create-tables`; a changing column is no occasion to run them.
         let settings = Settings { statements: Vec::new(), ..settings.clone() };
+        let no_catalog = settings.postgres.is_none();
         Self {
             settings,
             server,
@@ -84,6 +96,9 @@ impl LiveTables {
             layouts: HashMap::new(),
             copying: HashMap::new(),
             copies,
+            seen: HashMap::new(),
+            // Nobody looks where there is no catalog.
+            has_looked: no_catalog,
             next: None,
             told: Vec::new(),
             progress: Arc::clone(progress),
@@ -141,6 +156,10 @@ impl LiveTables {
                 None => Adopted::Ignored,
             });
         };
+        self.look_at(relation.id).await?;
+        if self.standing(relation.id) == Some(TablePhase::Parked) {
+            return Ok(Adopted::Parked);
+        }
         Ok(match self.fit(schema).await? {
             Fit::Stored(layout) => stored(&layout, relation),
             Fit::Ignored => Adopted::Ignored,
@@ -156,17 +175,20 @@ impl LiveTables {
         if let Some(reason) = renamed
             && !matches!(shadows, Some((Place::Instead, _)))
         {
-            return Ok(Fit::Park(reason));
+            return self.not_fitting(relation, reason).await;
         }
         self.remember(&mut schema).await?;
         let fit = match shadows {
-            None => self.fit_one(schema, None).await?,
+            None | Some((Place::Table, _)) => self.fit_one(schema, None).await?,
             Some((Place::Instead, shadow)) => self.fit_one(schema, Some(&shadow)).await?,
             Some((Place::Beside, shadow)) => {
                 self.fit_one(schema.clone(), Some(&shadow)).await?;
                 self.fit_one(schema, None).await?
             }
         };
+        if let Fit::Park(reason) = fit {
+            return self.not_fitting(relation, reason).await;
+        }
         if let Fit::Stored(layout) = &fit {
             if let Some(active) = self.copying.get_mut(&relation) {
                 active.is_stale |= !active.has_form_of(layout);
@@ -244,7 +266,7 @@ impl LiveTables {
     /// Lets a column of a table bear NULL, where it can.
     pub(super) async fn widen_in(&mut self, schema: TableSchema, column: &str) -> Result<()> {
         let active = self.copying.get(&schema.relid).map(|active| (active.place, active.shadow.clone()));
-        if let Some((_, shadow)) = &active {
+        if let Some((Place::Beside | Place::Instead, shadow)) = &active {
             self.widen_one(schema.clone(), column, Some(shadow)).await?;
         }
         match active {

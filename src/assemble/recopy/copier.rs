@@ -1,6 +1,7 @@
 //! The task beside a running stream that copies tables, one after another.
 
 use super::super::copies::{CopyJob, Pace, no_postgres};
+use super::super::kept;
 use super::super::lock::holders;
 use super::super::prepare::numbered;
 use super::super::publication;
@@ -11,17 +12,20 @@ use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
 use crate::server::clickhouse::Server;
-use crate::server::postgres::{Connection, connect};
+use crate::server::postgres::{Connection, TableMark, connect, marks};
 use crate::sink::clickhouse::ClickHouseSink;
 use crate::source::postgres::{Patience, Waiting, plan_ranges};
 use crate::sync::{Ended, Progress};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// How often wishes are looked for.
 const LOOK: Duration = Duration::from_secs(1);
-/// Before a copy that failed because a server was away is begun again.
+/// How often the source's catalog is looked into.
+const CATALOG: Duration = Duration::from_secs(5);
+/// Before a copy is begun again.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// The task.
@@ -36,6 +40,17 @@ pub(crate) struct Copier {
     pub(crate) owns_publication: bool,
     pub(crate) progress: Arc<Progress>,
     pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) watch: Watch,
+    /// What an earlier process left to be done, and was perhaps asked for.
+    pub(crate) left: Vec<Want>,
+}
+
+/// What was last seen of the source's catalog.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    client: Option<Connection>,
+    looked: Option<Instant>,
+    marks: Option<Arc<BTreeMap<u32, TableMark>>>,
 }
 
 /// What came of a copy.
@@ -72,7 +87,7 @@ impl Copier {
         }
     }
 
-    /// Takes in what was asked for since.
+    /// Takes in what was asked for since, and what happened to tables of which the stream does not tell.
     async fn hear(&mut self) -> Result<()> {
         let copies = self.store.load_copies().await?;
         for (relation, request) in copies.open() {
@@ -82,10 +97,35 @@ impl Copier {
                 request: Some(request.id.clone()),
                 max_rows_per_second: request.max_rows_per_second,
                 wanted: request.wanted.clone(),
+                leaves: Vec::new(),
             };
             if self.queue.push(want.clone()) {
                 self.answer(&want, CopyPhase::Waiting, |_| {}).await?;
             }
+        }
+        for want in self.left.drain(..) {
+            self.queue.push(want);
+        }
+        if self.watch.looked.is_none_or(|looked| looked.elapsed() >= CATALOG) {
+            self.look().await?;
+            self.watch.looked = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Looks into the source's catalog; what is new there is handed on.
+    async fn look(&mut self) -> Result<()> {
+        let postgres = self.settings.postgres.as_ref().ok_or_else(no_postgres)?;
+        let client = match self.watch.client.take().filter(|client| !client.is_closed()) {
+            Some(client) => client,
+            None => connect(postgres).await?,
+        };
+        let marks = marks(&client, None).await?;
+        self.watch.client = Some(client);
+        if self.watch.marks.as_deref() != Some(&marks) {
+            let marks = Arc::new(marks);
+            self.watch.marks = Some(Arc::clone(&marks));
+            self.asks.send(Ask::Look(marks)).ok();
         }
         Ok(())
     }
@@ -102,7 +142,10 @@ impl Copier {
         loop {
             let (phase, rows, refused) = match self.copy(want).await {
                 Ok(Outcome::Done(rows)) => (CopyPhase::Done, rows, None),
-                Ok(Outcome::Again) => continue,
+                Ok(Outcome::Again) => {
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
                 Ok(Outcome::Refused(reason)) => (CopyPhase::Refused, 0, Some((reason, Kind::Value))),
                 Err(_) if *self.stop.borrow() => std::future::pending().await,
                 Err(error) if error.kind().policy().retry => {
@@ -152,6 +195,11 @@ impl Copier {
         self.progress.note(format!("{name} is copied again while the stream goes on: {}", want.reason));
         failpoint::die("recopy.begun");
         self.publish(&client, &begun).await?;
+        let heaps = marks(&client, Some(want.relation))
+            .await?
+            .remove(&want.relation)
+            .map(|mark| mark.heaps)
+            .unwrap_or_default();
         let stop = self.stop.clone();
         let progress = Arc::clone(&self.progress);
         let tell = |waiting: &[Waiting]| {
@@ -161,21 +209,31 @@ impl Copier {
         };
         let patience = Patience { timeout: self.settings.sync.slot_timeout, stop, tell: &tell };
         let (version, slot) = later_snapshot(&self.settings, &client, &patience).await?;
-        let ranges = numbered(plan_ranges(&client, &begun.plan.schema).await?);
+        if shadow != begun.plan.target {
+            let (settings, shape) = (&self.settings.clickhouse, begun.plan.shape().named(&shadow));
+            kept::carry(&self.server, settings, (&begun.plan, &shape), version, &self.progress).await?;
+        }
+        let mut ranges = plan_ranges(&client, &begun.plan.schema).await?;
+        ranges.retain(|range| begun.leaves.is_empty() || begun.leaves.contains(&range.heap));
         let job = CopyJob {
             schema: Arc::new(begun.plan.schema.clone()),
             layout: Arc::clone(&begun.layout),
             filter: begun.filter.clone(),
             version,
-            ranges,
+            ranges: numbered(ranges),
         };
         let refused = self.rows(want, job, &slot.snapshot).await;
-        let rows = self.progress.forget_table(&shadow).map_or(0, |table| table.copied_rows);
+        let rows = if shadow == begun.plan.target {
+            self.progress.tables().remove(&shadow)
+        } else {
+            self.progress.forget_table(&shadow)
+        };
+        let rows = rows.map_or(0, |table| table.copied_rows);
         if let Some(reason) = refused? {
             return Err(Error::new(Kind::Value, reason));
         }
         failpoint::die("recopy.copied");
-        let complete = Complete { relation: want.relation, version, first_commit: slot.consistent_point, rows };
+        let complete = Complete { relation: want.relation, version, first_commit: slot.consistent_point, rows, heaps };
         drop(slot);
         Ok(match self.ask(|reply| Ask::Exchange(complete, reply)).await? {
             Exchanged::Done => {

@@ -15,6 +15,8 @@ pub(crate) enum Place {
     Beside,
     /// Into the shadow alone: the table is left behind, or of another form.
     Instead,
+    /// Into the table, as ever: only partitions that were attached are copied, into the table itself.
+    Table,
 }
 
 /// A shadow that is fed.
@@ -70,7 +72,8 @@ pub(crate) struct FedSink {
 
 impl Sink for FedSink {
     async fn insert(&self, batch: &TableBatch) -> Result<()> {
-        let Some(feeding) = self.places.get(batch.layout().relation) else { return self.sink.insert(batch).await };
+        let feeding = self.places.get(batch.layout().relation).filter(|feeding| feeding.place != Place::Table);
+        let Some(feeding) = feeding else { return self.sink.insert(batch).await };
         self.sink.into_table(&feeding.shadow).insert(batch).await?;
         if feeding.place == Place::Beside { self.sink.insert(batch).await } else { Ok(()) }
     }
@@ -81,12 +84,15 @@ impl Sink for FedSink {
         };
         // Rows of the copy may still come that are older.
         self.places.note_truncation(truncation);
+        if feeding.place == Place::Table {
+            return self.sink.truncate(truncation).await;
+        }
         self.sink.into_table(&feeding.shadow).truncate(truncation).await?;
         if feeding.place == Place::Beside { self.sink.truncate(truncation).await } else { Ok(()) }
     }
 
     async fn mark_deleted(&self, deletions: &Deletions) -> Result<()> {
-        // A table whose rows stay is not copied beside the stream.
+        // Into a shadow such rows are taken over from the table when the copy is complete: what they mark may not be there yet.
         self.sink.mark_deleted(deletions).await
     }
 

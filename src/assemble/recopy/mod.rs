@@ -11,7 +11,7 @@ mod queue;
 mod request;
 mod shadow;
 
-pub(super) use copier::Copier;
+pub(super) use copier::{Copier, Watch};
 pub(super) use fed::{FedSink, Place, Places};
 pub(super) use queue::{CopyQueue, Want};
 pub(super) use request::{Asked, ask_running, fulfil};
@@ -20,7 +20,9 @@ pub(super) use shadow::{Shadow, resolve, shadow_name};
 use crate::batch::Layout;
 use crate::change::{Lsn, Version};
 use crate::error::Result;
+use crate::server::postgres::{HeapMark, TableMark};
 use crate::sink::clickhouse::TablePlan;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -33,6 +35,8 @@ pub(super) enum Ask {
     Exchange(Complete, oneshot::Sender<Result<Exchanged>>),
     /// To give the shadow up; with a reason, for good.
     Abandon(u32, Option<String>, oneshot::Sender<Result<()>>),
+    /// To compare what the source's catalog says of all tables with what was known of them.
+    Look(Arc<BTreeMap<u32, TableMark>>),
     /// To look whether anything is left to wait for.
     Settled,
 }
@@ -46,6 +50,8 @@ pub(super) struct Begun {
     pub(super) layout: Arc<Layout>,
     /// Which rows, where not all.
     pub(super) filter: Option<String>,
+    /// Which partitions, where not all.
+    pub(super) leaves: Vec<u32>,
 }
 
 /// A shadow that holds every row.
@@ -57,6 +63,8 @@ pub(super) struct Complete {
     /// The first commit that is not in the snapshot.
     pub(super) first_commit: Lsn,
     pub(super) rows: u64,
+    /// What the catalog said of its heaps before.
+    pub(super) heaps: BTreeMap<u32, HeapMark>,
 }
 
 /// What came of it.

@@ -17,12 +17,21 @@ pub(crate) struct Want {
     pub(crate) max_rows_per_second: Option<u64>,
     /// The statement that makes the table as whoever asks has it configured; empty where nobody asks.
     pub(crate) wanted: String,
+    /// The partitions that are to be copied, where that is not all of the table.
+    pub(crate) leaves: Vec<u32>,
 }
 
 impl Want {
     /// What nobody asked for, but is needed.
     pub(crate) fn needed(relation: u32, reason: impl Into<String>) -> Self {
-        Self { relation, reason: reason.into(), request: None, max_rows_per_second: None, wanted: String::new() }
+        Self {
+            relation,
+            reason: reason.into(),
+            request: None,
+            max_rows_per_second: None,
+            wanted: String::new(),
+            leaves: Vec::new(),
+        }
     }
 }
 

@@ -2,10 +2,12 @@
 
 mod catalog;
 mod connect;
+mod marks;
 mod quote;
 mod source_type;
 mod tls;
 
 pub use catalog::{Leaf, leaves, table, table_of_name, tables};
 pub use connect::{Connection, SESSION_OPTIONS, connect, replication_config, server_error};
+pub use marks::{HeapMark, TableMark, marks};
 pub use quote::{quote_ident, quote_table};
