@@ -184,12 +184,7 @@ async fn refuse_unknown_filters(client: &Client, settings: &Settings, plans: &[T
 /// Refuses a publication that leaves out what is to be stored, or sends what is not: changes would be missing, a value be NULL, or rows be stored that
 /// no copy has, and nobody would be told.
 async fn refuse_parts(client: &Client, settings: &Settings, wanted: &Wanted<'_>, existing: &Existing) -> Result<()> {
-    let rows = client.query(PARTS, &[&wanted.name]).await;
-    let rows = rows.map_err(|error| server_error("could not read the publication's tables", error))?;
-    let parts: BTreeMap<u32, Part> = rows
-        .iter()
-        .map(|row| (row.get("relation"), Part { filtered: row.get("filtered"), columns: row.get("columns") }))
-        .collect();
+    let parts = parts(client, &wanted.name).await?;
     for plan in wanted.tables.iter().filter(|plan| existing.has(plan)) {
         let whole = Part::default();
         let part = parts.get(&plan.schema.relid).unwrap_or(&whole);
@@ -199,6 +194,23 @@ async fn refuse_parts(client: &Client, settings: &Settings, wanted: &Wanted<'_>,
         }
     }
     Ok(())
+}
+
+/// How what is sent of a table now is not what is to be stored, and what helps: a publication of somebody else's may be altered at any time.
+pub(super) async fn narrowed(client: &Client, settings: &Settings, plan: &TablePlan) -> Result<Option<String>> {
+    let Some(postgres) = &settings.postgres else { return Ok(None) };
+    let name = if plan.insert_only { inserts_publication(&postgres.publication) } else { postgres.publication.clone() };
+    let parts = parts(client, &name).await?;
+    let misfit = parts.get(&plan.schema.relid).and_then(|part| part.misfit(plan, filter_of(settings, plan), &name));
+    Ok(misfit.map(|(what, hint)| format!("publication \"{name}\" {what} of {} ({hint})", plan.schema.name)))
+}
+
+/// The tables that a publication sends in part.
+async fn parts(client: &Client, publication: &str) -> Result<BTreeMap<u32, Part>> {
+    let rows = client.query(PARTS, &[&publication]).await;
+    let rows = rows.map_err(|error| server_error("could not read the publication's tables", error))?;
+    let part = |row: &tokio_postgres::Row| Part { filtered: row.get("filtered"), columns: row.get("columns") };
+    Ok(rows.iter().map(|row| (row.get("relation"), part(row))).collect())
 }
 
 /// What a publication sends of a table.

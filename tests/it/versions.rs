@@ -103,6 +103,28 @@ fn a_column_list_of_a_publication_is_noticed_since_15() {
     stage.postgres.execute("INSERT INTO t VALUES (2, 2, 2); UPDATE t SET v = 3");
     stage.catch_up_and_verify();
     assert_eq!(stage.clickhouse.value("SELECT id, v FROM {db}.t FINAL"), "2\t3");
+    // The same while it runs: the table is left behind before a value is, and comes back.
+    stage.directory.write("clickhouse_config.yml", &config);
+    stage.postgres.execute("ALTER PUBLICATION narrow SET TABLE t");
+    let resynced = || {
+        let outcome = stage.pipectl(&["resync", "t"]);
+        assert_eq!(outcome.status, Some(0), "{outcome}");
+    };
+    resynced();
+    let mut running = stage.invocation(&["sync"]).spawn();
+    running.wait_for("streaming from");
+    stage.postgres.execute("UPDATE t SET w = 7 WHERE id = 1");
+    stage.wait_until("it follows", |stage| stage.clickhouse.value("SELECT w FROM {db}.t FINAL WHERE id = 1") == "7");
+    stage.postgres.execute("ALTER PUBLICATION narrow SET TABLE t (id, v)");
+    stage.postgres.execute("UPDATE t SET v = 8 WHERE id = 1");
+    running.wait_for("publication \"narrow\" does not send the columns w of public.t");
+    assert_eq!(stage.clickhouse.value("SELECT v, w FROM {db}.t FINAL WHERE id = 1"), "3\t7");
+    stage.postgres.execute("ALTER PUBLICATION narrow SET TABLE t");
+    resynced();
+    stage.postgres.execute("UPDATE t SET w = 9 WHERE id = 1");
+    running.signal("TERM");
+    running.ended();
+    stage.catch_up_and_verify();
 }
 
 /// Generated columns are not stored: before 18 nobody sends them. A publication that does send them changes nothing.

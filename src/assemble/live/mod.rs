@@ -9,6 +9,7 @@ mod unsaid;
 use super::SyncOptions;
 use super::copies::no_postgres;
 use super::layout::layout;
+use super::publication;
 use super::recopy::{Ask, CopyQueue, Place, Places};
 use super::renamed::follow;
 use crate::batch::{ColumnType, Layout, Ranges, RowMap, ValueType};
@@ -20,7 +21,7 @@ use crate::error::{Error, Kind, Result};
 use crate::flow::{Adopted, Tables};
 use crate::server::clickhouse::{self, Server};
 use crate::server::postgres::{Connection, connect, table};
-use crate::sink::clickhouse::{TablePlan, ddl};
+use crate::sink::clickhouse::{TablePlan, ddl, plan_table};
 use crate::sync::{Progress, retrying};
 use crate::tables::{Facts, apply, plan};
 use copying::{Active, Told};
@@ -160,11 +161,31 @@ impl LiveTables {
         if self.standing(relation.id) == Some(TablePhase::Parked) {
             return Ok(Adopted::Parked);
         }
-        Ok(match self.fit(schema).await? {
-            Fit::Stored(layout) => stored(&layout, relation),
+        Ok(match self.fit(schema.clone()).await? {
+            Fit::Stored(layout) => match self.left_unsent(&layout, relation, &schema).await? {
+                Some(reason) => Adopted::Park(reason),
+                None => stored(&layout, relation),
+            },
             Fit::Ignored => Adopted::Ignored,
             Fit::Park(reason) => Adopted::Park(reason),
         })
+    }
+
+    /// Why columns that are stored are not sent, where that is not because they came later: the publication was narrowed. They would become NULL.
+    async fn left_unsent(
+        &mut self,
+        layout: &Layout,
+        relation: &Relation,
+        schema: &TableSchema,
+    ) -> Result<Option<String>> {
+        let is_sent = |name: &String| relation.columns.iter().any(|column| column.name == *name);
+        if layout.columns.iter().all(|column| is_sent(&column.name)) {
+            return Ok(None);
+        }
+        let settings = self.settings_of(schema);
+        let Some(rule) = settings.rule_for(&schema.name) else { return Ok(None) };
+        let plan = plan_table(schema, rule, &settings.clickhouse)?;
+        publication::narrowed(self.client().await?, &settings, &plan).await
     }
 
     /// Brings the destination's table up to the source's; while it is copied, the shadow, too.
