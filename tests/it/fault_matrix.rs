@@ -14,6 +14,10 @@
 //! | data written, checkpoint not | the insert of the checkpoint |
 //! | checkpoint written, not acknowledged | the standby's status update |
 //! | in a resync of a table | an insert of its rows |
+//! | in a copy beside the stream | the same, of a running sync that was asked |
+//! | before its exchange | `EXCHANGE TABLES` |
+//! | waiting for it | what `resync` asks how far it is, while the sync that does it is left alone |
+//! | in a copy into another form | an insert of rows of a table that was rewritten |
 //!
 //! | Fault | |
 //! | --- | --- |
@@ -61,10 +65,14 @@ enum Place {
     DataWritten,
     CheckpointWritten,
     InResync,
+    InRecopy,
+    BeforeExchange,
+    WaitingForRecopy,
+    InRewrite,
 }
 
 impl Place {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 13] = [
         Self::SlotMade,
         Self::InTheCopy,
         Self::CopyToStream,
@@ -74,13 +82,20 @@ impl Place {
         Self::DataWritten,
         Self::CheckpointWritten,
         Self::InResync,
+        Self::InRecopy,
+        Self::BeforeExchange,
+        Self::WaitingForRecopy,
+        Self::InRewrite,
     ];
 
     /// Whether the request goes to Postgres; and words of it.
     fn request(self) -> (bool, &'static [&'static str]) {
         match self {
-            Self::SlotMade => (true, &["AS file_node"]),
+            Self::SlotMade => (true, &["AS pages"]),
             Self::InTheCopy | Self::InTheStream | Self::InResync => (false, &["INSERT", "cellrows"]),
+            Self::InRecopy | Self::InRewrite => (false, &["INSERT", "cellrows__pipectl_copy"]),
+            Self::BeforeExchange => (false, &["EXCHANGE TABLES", "cellrows"]),
+            Self::WaitingForRecopy => (false, &["'resynced'"]),
             Self::CopyToStream => (true, &["START_REPLICATION"]),
             Self::InSchemaChange => (false, &["ALTER", "cellrows"]),
             Self::InTruncate => (false, &["param_version"]),
@@ -94,12 +109,19 @@ impl Place {
     fn change(self) -> Option<&'static str> {
         match self {
             Self::SlotMade | Self::InTheCopy | Self::CopyToStream | Self::InResync => None,
+            Self::InRecopy | Self::BeforeExchange | Self::WaitingForRecopy => None,
+            Self::InRewrite => Some("ALTER TABLE public.cellrows ALTER n TYPE bigint USING n * 2"),
             Self::InTheStream | Self::DataWritten | Self::CheckpointWritten => Some(CHANGES),
             Self::InSchemaChange => Some(
                 "ALTER TABLE public.cellrows ADD COLUMN more int NOT NULL DEFAULT 5; UPDATE public.cellrows SET more = 6 WHERE id = 5",
             ),
             Self::InTruncate => Some("TRUNCATE public.cellrows; INSERT INTO public.cellrows VALUES (5, 5, 'after')"),
         }
+    }
+
+    /// Whether `resync` asks a running sync there.
+    fn is_asked(self) -> bool {
+        matches!(self, Self::InRecopy | Self::BeforeExchange | Self::WaitingForRecopy)
     }
 
     /// Whether the first copy is over.
@@ -115,6 +137,8 @@ struct Standing {
     source: Proxy,
     destination: Proxy,
     running: Running,
+    /// The other one, where `resync` asks a running sync: nothing is done to it, but by the servers.
+    other: Option<Running>,
 }
 
 impl Standing {
@@ -131,7 +155,13 @@ impl Standing {
         };
         let (to_postgres, words) = place.request();
         let held = if to_postgres { &source } else { &destination };
+        let mut other = None;
         let running = match place.change() {
+            None if place.is_asked() => {
+                let (running, asked) = ask(place, &stage, (held, words), start);
+                other = Some(asked);
+                running
+            }
             None => {
                 held.hold(words);
                 start(if place == Place::InResync { &["resync", "public.cellrows"] } else { &["sync"] })
@@ -156,7 +186,7 @@ impl Standing {
             }
         };
         held.wait_until_held();
-        Self { place, stage, source, destination, running }
+        Self { place, stage, source, destination, running, other }
     }
 
     fn held(&self) -> &Proxy {
@@ -173,6 +203,14 @@ impl Standing {
             Place::CopyToStream | Place::InResync => {
                 assert_eq!(stored("SELECT count() FROM {db}.cellrows FINAL"), "200");
             }
+            // Readers have the old rows, also without the one that only the copy brings back.
+            Place::InRecopy | Place::BeforeExchange => {
+                assert_eq!(stored("SELECT count() FROM {db}.cellrows FINAL"), "199");
+            }
+            Place::WaitingForRecopy => {
+                assert_ne!(stored("SELECT count() FROM {db}.pipectl_state WHERE kind = 'resync'"), "0");
+            }
+            Place::InRewrite => assert_eq!(stored("SELECT count(), any(toTypeName(n)) FROM {db}.cellrows FINAL"), "200\tInt32"),
             Place::InTheStream => assert_eq!(stored("SELECT count() FROM {db}.cellrows WHERE _version > 0"), "0"),
             Place::InSchemaChange => assert_eq!(
                 stored(&format!(
@@ -194,10 +232,10 @@ impl Standing {
         let (to_postgres, _) = self.place.request();
         match fault {
             Fault::Killed => {
-                let Self { place, stage, source, destination, running } = self;
+                let Self { place, stage, source, destination, running, other } = self;
                 kill(running);
                 (if to_postgres { &source } else { &destination }).release_with(Verdict::Drop);
-                return Struck { place, stage, running: None, lost: None };
+                return Struck { place, stage, running: None, other, lost: None };
             }
             Fault::Cut => {
                 assert!(self.source.cut() > 0 && (to_postgres || self.destination.cut() > 0));
@@ -208,10 +246,26 @@ impl Standing {
             Fault::AnswerLost => self.held().release_with(Verdict::LoseAnswer),
             Fault::Refused => self.held().release_with(Verdict::Refuse(refusal(to_postgres))),
         }
-        let Self { place, stage, source, destination, running } = self;
+        let Self { place, stage, source, destination, running, other } = self;
         let held = if to_postgres { source } else { destination };
-        Struck { place, stage, running: Some(running), lost: (fault == Fault::AnswerLost).then_some(held) }
+        Struck { place, stage, running: Some(running), other, lost: (fault == Fault::AnswerLost).then_some(held) }
     }
+}
+
+/// Spoils a row, and lets `resync` ask a running sync for the table: the one that stands at the place, and the other one.
+fn ask(
+    place: Place,
+    stage: &Stage,
+    (held, words): (&Proxy, &[&str]),
+    start: impl Fn(&[&str]) -> Running,
+) -> (Running, Running) {
+    stage.clickhouse.execute("ALTER TABLE {db}.cellrows DELETE WHERE id = 100 SETTINGS mutations_sync = 2");
+    let resync = ["resync", "public.cellrows", "--max-rows-per-second", "200"];
+    let is_struck = place != Place::WaitingForRecopy;
+    let mut sync = if is_struck { start(&["sync"]) } else { stage.invocation(&["sync"]).spawn() };
+    sync.wait_for("streaming from");
+    held.hold(words);
+    if is_struck { (sync, stage.invocation(&resync).spawn()) } else { (start(&resync), sync) }
 }
 
 /// A retryable no: ClickHouse has too much to do, Postgres ends the session.
@@ -232,6 +286,8 @@ struct Struck {
     stage: Stage,
     /// The process, where it was not killed: it may go on, or have ended with an error.
     running: Option<Running>,
+    /// The process that nothing was done to.
+    other: Option<Running>,
     /// Where an answer is to be lost.
     lost: Option<Proxy>,
 }
@@ -239,17 +295,24 @@ struct Struck {
 impl Struck {
     /// The source goes on, the process too, or it is started again; then all is as it should be.
     fn prove(self) {
-        let Self { place, stage, running, lost } = self;
+        let Self { place, stage, running, other, lost } = self;
         let session = connect_again(&stage.postgres.url);
         session.execute(CHANGES);
         let written = session.value("SELECT pg_current_wal_lsn()");
         if let Some(proxy) = lost {
             stage.wait_until("the answer is lost", |_| proxy.lost_an_answer());
         }
-        if let Some(running) = running {
-            end(&stage, running, place, &session);
+        // Whoever asks goes first: it waits for the one that copies.
+        let asks = |is_other: bool| place == Place::InResync || place.is_asked() && is_other != (place == Place::WaitingForRecopy);
+        let mut processes: Vec<(bool, Running)> =
+            running.map(|running| (asks(false), running)).into_iter().chain(other.map(|other| (asks(true), other))).collect();
+        processes.sort_by_key(|(asks, _)| !asks);
+        for (asks, process) in processes {
+            end(&stage, process, asks, &session);
         }
         stage.catch_up_and_verify();
+        let shadows = "SELECT count() FROM system.tables WHERE database = '{}' AND name LIKE '%pipectl_copy%'";
+        assert_eq!(stage.clickhouse.value(&shadows.replace("{}", &stage.name)), "0");
         // Everything that was stored twice is there once.
         stage.clickhouse.execute("OPTIMIZE TABLE {db}.cellrows FINAL");
         let verified = stage.pipectl(&["verify"]);
@@ -259,9 +322,9 @@ impl Struck {
     }
 }
 
-/// Waits until a process that was struck is where the source is, or has ended by itself; then ends it.
-fn end(stage: &Stage, mut running: Running, place: Place, session: &Postgres) {
-    if place != Place::InResync {
+/// Waits until a sync is where the source is, or has ended by itself; then ends it. Who asks for a copy ends by itself.
+fn end(stage: &Stage, mut running: Running, asks: bool, session: &Postgres) {
+    if !asks {
         let newest = session.value("SELECT max(id) FROM public.cellrows");
         let arrived = format!("SELECT count() FROM {{db}}.cellrows FINAL WHERE id = {newest} AND n = 7");
         stage.wait_until("it goes on or ends", |stage| {

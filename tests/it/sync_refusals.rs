@@ -78,7 +78,7 @@ fn one_reader_at_a_time_and_the_other_is_named() {
         stage.name
     ));
     let pid = format!("pid {holder}");
-    for verb in [&["sync"][..], &["resync", "t"], &["resync", "--all"], &["drop", "--yes"]] {
+    for verb in [&["sync"][..], &["resync", "--all"], &["drop", "--yes"]] {
         refused(stage.invocation(verb), &["another pipectl works on slot", &pid, "hint:"]);
     }
     running.signal("TERM");

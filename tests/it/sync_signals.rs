@@ -70,9 +70,9 @@ fn a_reader_of_stdout_that_went_away_costs_nothing() {
     assert!(outcome.stderr.contains("caught up") && !outcome.stderr.contains("error"), "{outcome}");
     assert_eq!(stage.clickhouse.value("SELECT count() FROM {db}.docs"), "2000");
     // What is wrong with the pipeline is not hidden by that.
-    stage.postgres.execute("ALTER TABLE public.scratch ADD big numeric(5, 0); UPDATE public.scratch SET big = 1");
+    stage.postgres.execute("ALTER TABLE public.scratch ADD many int[]; UPDATE public.scratch SET many = '{1}'");
     stage.catch_up_and_verify();
-    stage.postgres.execute("ALTER TABLE public.scratch ALTER big TYPE text; UPDATE public.scratch SET big = 'x'");
+    stage.postgres.execute("UPDATE public.scratch SET many = '{{1,2},{3,4}}'");
     let outcome = stage.invocation(&arguments).closed_stdout().run();
     assert_eq!(outcome.status, Some(7), "{outcome}");
 }

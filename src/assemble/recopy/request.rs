@@ -1,11 +1,12 @@
 //! `pipectl resync` beside a running sync: the wish is written into the state, and what becomes of it is read there.
 
 use super::super::copies::no_postgres;
-use super::super::lock::PipelineLock;
+use super::super::lock::holders;
 use crate::checkpoint::{CopyAnswer, CopyPhase, CopyRequest, StateStore};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::server::clickhouse::Server;
+use crate::server::postgres::connect;
 use crate::sink::clickhouse::{TablePlan, ddl};
 use crate::sync::{Progress, retrying};
 use std::collections::BTreeMap;
@@ -17,6 +18,8 @@ use tokio::sync::watch;
 const LOOK: Duration = Duration::from_millis(500);
 /// How often it is asked whether anybody is still there to do it.
 const STILL_THERE: Duration = Duration::from_secs(5);
+/// How long nobody is to be there: a sync that has lost its session looks after it every ten seconds.
+const GONE: Duration = Duration::from_secs(15);
 
 /// What is asked for.
 pub(crate) struct Asked<'a> {
@@ -55,7 +58,7 @@ pub(crate) async fn ask_running(
         store.ask_for_copy(plan.schema.relid, &request).await?;
     }
     let mut seen = Seen::default();
-    let (mut stopping, mut looked) = (stop.clone(), Instant::now());
+    let (mut stopping, mut looked, mut gone) = (stop.clone(), Instant::now(), None);
     loop {
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
@@ -74,13 +77,20 @@ pub(crate) async fn ask_running(
         }
         if looked.elapsed() >= STILL_THERE {
             looked = Instant::now();
-            if let Ok(Ok(_lock)) =
-                PipelineLock::take_or_holder(settings.postgres.as_ref().ok_or_else(no_postgres)?).await
-            {
+            gone = if is_gone(settings).await? { gone.or(Some(looked)) } else { None };
+            if gone.is_some_and(|gone| gone.elapsed() >= GONE) {
                 return Err(stands("sync has stopped"));
             }
         }
     }
+}
+
+/// Whether nobody works on the pipeline, as far as the source can be asked. The lock is not tried: a sync that has lost its session for a moment would find it
+/// taken.
+async fn is_gone(settings: &Settings) -> Result<bool> {
+    let postgres = settings.postgres.as_ref().ok_or_else(no_postgres)?;
+    let Ok(client) = connect(postgres).await else { return Ok(false) };
+    Ok(holders(&client, &postgres.slot).await.is_ok_and(|holders| holders == 0))
 }
 
 /// Wishes for tables that were copied otherwise are fulfilled.
