@@ -1,6 +1,7 @@
 -- What changes in the catalog when a table changes, also where the stream says nothing of it. $1: the oid of a single table, or null for all.
 -- A row for each table that holds rows: the table itself, or a leaf of a partitioned one. `attributes` changes with every ALTER of a column, and neither
--- with VACUUM FULL and CLUSTER nor with TRUNCATE, which change `file_node` as a rewriting ALTER does.
+-- with VACUUM FULL and CLUSTER nor with TRUNCATE, which change `file_node` as a rewriting ALTER does. All of it is of one snapshot: pg_relation_filenode()
+-- would answer of a later moment, and a rewrite between the two would pass for a VACUUM FULL.
 WITH RECURSIVE
 roots AS (
     SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident
@@ -42,7 +43,7 @@ SELECT
     roots.relname::text AS name,
     pg_catalog.md5(pg_catalog.concat_ws('/', roots.nspname, roots.relname, roots.relreplident, root_attributes.mark, keys.mark)) AS definition,
     leaf.oid AS leaf,
-    coalesce(pg_catalog.pg_relation_filenode(leaf.oid), 0) AS file_node,
+    coalesce(leaf.relfilenode, 0) AS file_node,
     coalesce(attributes.mark, '') AS attributes
 FROM roots
 LEFT JOIN attributes root_attributes ON root_attributes.attrelid = roots.oid

@@ -82,6 +82,7 @@ impl Preparation<'_> {
         park_renamed(&plans, &mut store).await?;
         let mut state = store.load().await?;
         super::recopy::resolve(self.server, &self.settings.clickhouse, (&mut state, &mut store), self.progress).await?;
+        super::recopy::sweep(self.server, &self.settings.clickhouse, &state).await?;
         let slot = slot_state(lock.client(), &postgres.slot).await?;
         let start = decide(&postgres.slot, &state, slot.as_ref(), &identity)?;
         let start = match slot.filter(|slot| slot.active_pid.is_some()) {

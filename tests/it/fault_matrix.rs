@@ -110,7 +110,7 @@ impl Place {
         match self {
             Self::SlotMade | Self::InTheCopy | Self::CopyToStream | Self::InResync => None,
             Self::InRecopy | Self::BeforeExchange | Self::WaitingForRecopy => None,
-            Self::InRewrite => Some("ALTER TABLE public.cellrows ALTER n TYPE bigint USING n * 2"),
+            Self::InRewrite => Some("ALTER TABLE public.cellrows ALTER n TYPE numeric(10, 2) USING n * 2"),
             Self::InTheStream | Self::DataWritten | Self::CheckpointWritten => Some(CHANGES),
             Self::InSchemaChange => Some(
                 "ALTER TABLE public.cellrows ADD COLUMN more int NOT NULL DEFAULT 5; UPDATE public.cellrows SET more = 6 WHERE id = 5",
@@ -210,7 +210,9 @@ impl Standing {
             Place::WaitingForRecopy => {
                 assert_ne!(stored("SELECT count() FROM {db}.pipectl_state WHERE kind = 'resync'"), "0");
             }
-            Place::InRewrite => assert_eq!(stored("SELECT count(), any(toTypeName(n)) FROM {db}.cellrows FINAL"), "200\tInt32"),
+            Place::InRewrite => {
+                assert_eq!(stored("SELECT count(), any(toTypeName(n)) FROM {db}.cellrows FINAL"), "200\tInt32")
+            }
             Place::InTheStream => assert_eq!(stored("SELECT count() FROM {db}.cellrows WHERE _version > 0"), "0"),
             Place::InSchemaChange => assert_eq!(
                 stored(&format!(
@@ -303,9 +305,14 @@ impl Struck {
             stage.wait_until("the answer is lost", |_| proxy.lost_an_answer());
         }
         // Whoever asks goes first: it waits for the one that copies.
-        let asks = |is_other: bool| place == Place::InResync || place.is_asked() && is_other != (place == Place::WaitingForRecopy);
-        let mut processes: Vec<(bool, Running)> =
-            running.map(|running| (asks(false), running)).into_iter().chain(other.map(|other| (asks(true), other))).collect();
+        let asks = |is_other: bool| {
+            place == Place::InResync || place.is_asked() && is_other != (place == Place::WaitingForRecopy)
+        };
+        let mut processes: Vec<(bool, Running)> = running
+            .map(|running| (asks(false), running))
+            .into_iter()
+            .chain(other.map(|other| (asks(true), other)))
+            .collect();
         processes.sort_by_key(|(asks, _)| !asks);
         for (asks, process) in processes {
             end(&stage, process, asks, &session);

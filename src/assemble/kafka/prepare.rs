@@ -80,6 +80,11 @@ impl Preparation<'_> {
         self.refuse_copying(lock.as_deref(), &state).await?;
         super::super::recopy::resolve(self.server, &self.settings.clickhouse, (&mut state, &mut store), self.progress)
             .await?;
+        if let (Some(lock), Some(postgres)) = (&lock, &self.settings.postgres)
+            && holders(lock.client(), &postgres.slot).await? <= 1
+        {
+            super::super::recopy::sweep(self.server, &self.settings.clickhouse, &state).await?;
+        }
         let record = match state.pipeline.clone() {
             Some(record) => record,
             None => self.first_start(&plans, &mut store).await?,

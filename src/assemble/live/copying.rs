@@ -162,7 +162,6 @@ impl LiveTables {
         refuse_log(&plan, settings.sync.source, (want.request.is_some(), is_new))?;
         let place = if is_ready && self.is_of_form(&schema, &mut plan).await? { Place::Beside } else { Place::Instead };
         refuse_kept(place, &plan)?;
-        self.shadows().make(&plan).await?;
         let (shadow, layout) = (shadow_name(&plan.target), super::layout(&plan, &plan.target, self.ranges, Lsn::ZERO));
         let (reason, source, target) = (want.reason.clone(), schema.name.to_string(), plan.target.clone());
         self.note(relation, |record| {
@@ -173,6 +172,7 @@ impl LiveTables {
             }
         })
         .await?;
+        self.shadows().make(&plan).await?;
         self.copies.places.feed(relation, shadow.clone(), place);
         let begun = Begun {
             layout: super::layout(&plan, &shadow, self.ranges, Lsn::ZERO),

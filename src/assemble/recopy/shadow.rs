@@ -8,6 +8,7 @@ use crate::sink::clickhouse::{TablePlan, ddl};
 use crate::sync::Progress;
 
 const UUID: &str = include_str!("../../../sql/clickhouse/table_uuid.sql");
+const SHADOWS: &str = include_str!("../../../sql/clickhouse/shadows.sql");
 
 /// The name of a table's shadow.
 pub(crate) fn shadow_name(target: &str) -> String {
@@ -86,6 +87,18 @@ pub(crate) async fn resolve(
             record.copy = Some("an exchange of it was interrupted".to_owned());
         }
         store.save_table(*relation, record).await?;
+    }
+    Ok(())
+}
+
+/// Drops the shadows of copies that nobody goes on with: of a `resync` that was killed, or ended with an error. Only for a process that works alone.
+pub(crate) async fn sweep(server: &Server, settings: &ClickHouseSettings, state: &State) -> Result<()> {
+    let found = server.rows(SHADOWS, &[("database", &settings.database)]).await?;
+    let names: Vec<&str> = found.iter().filter_map(|row| row.get("name")?.as_str()).collect();
+    for record in state.tables.values().filter(|record| record.copy.is_none()) {
+        if names.contains(&shadow_name(&record.target).as_str()) {
+            Shadow { server, settings }.drop(&record.target).await?;
+        }
     }
     Ok(())
 }

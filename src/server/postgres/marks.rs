@@ -22,7 +22,7 @@ pub struct TableMark {
 /// A heap's marks.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct HeapMark {
-    /// `pg_relation_filenode()`: another one after everything that put its rows into a new file.
+    /// `pg_class.relfilenode`: another one after everything that put its rows into a new file.
     pub file_node: u32,
     /// Another one after every ALTER of a column.
     pub attributes: String,
