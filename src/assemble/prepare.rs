@@ -5,6 +5,7 @@
 use super::copies::{Copies, CopyJob, no_postgres};
 use super::layout::layout;
 use super::lock::PipelineLock;
+use super::recopy::{Shadow, resolve};
 use super::slots::{Start, decide};
 use super::tables::{make_tables, park_renamed, tell_parked};
 use super::{SyncOptions, publication};
@@ -81,8 +82,8 @@ impl Preparation<'_> {
         store.create().await?;
         park_renamed(&plans, &mut store).await?;
         let mut state = store.load().await?;
-        super::recopy::resolve(self.server, &self.settings.clickhouse, (&mut state, &mut store), self.progress).await?;
-        super::recopy::sweep(self.server, &self.settings.clickhouse, &state).await?;
+        let shadows = Shadow { server: self.server, settings: &self.settings.clickhouse };
+        resolve(shadows, (&mut state, &mut store), true, self.progress).await?;
         let slot = slot_state(lock.client(), &postgres.slot).await?;
         let start = decide(&postgres.slot, &state, slot.as_ref(), &identity)?;
         let start = match slot.filter(|slot| slot.active_pid.is_some()) {
@@ -103,12 +104,7 @@ impl Preparation<'_> {
         let (publications, owned) =
             publication::ensure(lock.client(), self.settings, &postgres.publication, &plans, terms).await?;
         if publications.is_empty() {
-            if state.tables.values().any(|record| record.phase == TablePhase::Parked) {
-                return Err(Error::new(Kind::Value, "every table is parked")
-                    .hint("`pipectl status` tells why; `pipectl resync` copies them again"));
-            }
-            return Err(Error::new(Kind::Config, "no table takes part")
-                .hint("`tables:` in the configuration matches none that can be replicated; `pipectl create-tables --dry-run` says why"));
+            return Err(nothing_to_send(&state));
         }
         note_marks(&lock, &plans, (&state, &mut store)).await?;
         let mut copying = Copying { lock: &lock, store: &mut store, state: &mut state, plans: &plans, ranges };
@@ -329,6 +325,16 @@ async fn note_marks(lock: &PipelineLock, plans: &[TablePlan], (state, store): (&
     };
     let found = super::marks::read(lock.client()).await?;
     super::marks::store(plans.iter().filter(|plan| !is_copied(plan)), &found, store).await
+}
+
+/// No table is left that the source could send.
+fn nothing_to_send(state: &State) -> Error {
+    if state.tables.values().any(|record| record.phase == TablePhase::Parked) {
+        return Error::new(Kind::Value, "every table is parked")
+            .hint("`pipectl status` tells why; `pipectl resync` copies them again");
+    }
+    Error::new(Kind::Config, "no table takes part")
+        .hint("`tables:` in the configuration matches none that can be replicated; `pipectl create-tables --dry-run` says why")
 }
 
 /// A first copy has the lowest version: rows of unknown origin would win against it.

@@ -211,7 +211,7 @@ impl Standing {
                 assert_ne!(stored("SELECT count() FROM {db}.pipectl_state WHERE kind = 'resync'"), "0");
             }
             Place::InRewrite => {
-                assert_eq!(stored("SELECT count(), any(toTypeName(n)) FROM {db}.cellrows FINAL"), "200\tInt32")
+                assert_eq!(stored("SELECT count(), any(toTypeName(n)) FROM {db}.cellrows FINAL"), "200\tInt32");
             }
             Place::InTheStream => assert_eq!(stored("SELECT count() FROM {db}.cellrows WHERE _version > 0"), "0"),
             Place::InSchemaChange => assert_eq!(

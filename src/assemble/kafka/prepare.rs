@@ -3,6 +3,7 @@
 use super::super::SyncOptions;
 use super::super::lock::{PipelineLock, holders};
 use super::super::prepare::{refuse_filled, table_record};
+use super::super::recopy::{Shadow, resolve};
 use super::super::switch;
 use super::super::tables::{make_tables, park_renamed, tell_parked};
 use super::{cluster, forms, kafka};
@@ -78,13 +79,8 @@ impl Preparation<'_> {
         }
         let mut state = store.load().await?;
         self.refuse_copying(lock.as_deref(), &state).await?;
-        super::super::recopy::resolve(self.server, &self.settings.clickhouse, (&mut state, &mut store), self.progress)
-            .await?;
-        if let (Some(lock), Some(postgres)) = (&lock, &self.settings.postgres)
-            && holders(lock.client(), &postgres.slot).await? <= 1
-        {
-            super::super::recopy::sweep(self.server, &self.settings.clickhouse, &state).await?;
-        }
+        let shadows = Shadow { server: self.server, settings: &self.settings.clickhouse };
+        resolve(shadows, (&mut state, &mut store), self.is_alone(lock.as_deref()).await?, self.progress).await?;
         let record = match state.pipeline.clone() {
             Some(record) => record,
             None => self.first_start(&plans, &mut store).await?,
@@ -105,11 +101,17 @@ impl Preparation<'_> {
         Ok(Prepared { lock, store, state, ranges, cluster, subscription, forms, switched_at, floor: floor(&record) })
     }
 
+    /// Whether no other process reads the topics; not known where there is no Postgres to ask.
+    async fn is_alone(&self, lock: Option<&PipelineLock>) -> Result<bool> {
+        let (Some(lock), Some(postgres)) = (lock, &self.settings.postgres) else { return Ok(false) };
+        Ok(holders(lock.client(), &postgres.slot).await? <= 1)
+    }
+
     /// Changes that this process stored would not go into the shadow that another one is filling.
     async fn refuse_copying(&self, lock: Option<&PipelineLock>, state: &State) -> Result<()> {
-        let (Some(lock), Some(postgres)) = (lock, &self.settings.postgres) else { return Ok(()) };
+        let Some(lock) = lock else { return Ok(()) };
         let Some(record) = state.tables.values().find(|record| record.copy.is_some()) else { return Ok(()) };
-        if holders(lock.client(), &postgres.slot).await? <= 1 {
+        if self.is_alone(Some(lock)).await? {
             return Ok(());
         }
         let message = format!("another process reads the topics, and copies {} again", record.source);

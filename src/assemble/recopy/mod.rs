@@ -15,7 +15,7 @@ pub(super) use copier::{Copier, Watch};
 pub(super) use fed::{FedSink, Place, Places};
 pub(super) use queue::{CopyQueue, Want};
 pub(super) use request::{Asked, ask_running, fulfil};
-pub(super) use shadow::{Shadow, resolve, shadow_name, sweep};
+pub(super) use shadow::{Shadow, resolve, shadow_name};
 
 use crate::batch::Layout;
 use crate::change::{Lsn, Version};

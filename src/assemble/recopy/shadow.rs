@@ -59,6 +59,17 @@ impl Shadow<'_> {
         Ok(())
     }
 
+    async fn sweep(&self, state: &State) -> Result<()> {
+        let found = self.server.rows(SHADOWS, &[("database", &self.settings.database)]).await?;
+        let names: Vec<&str> = found.iter().filter_map(|row| row.get("name")?.as_str()).collect();
+        for record in state.tables.values().filter(|record| record.copy.is_none()) {
+            if names.contains(&shadow_name(&record.target).as_str()) {
+                self.drop(&record.target).await?;
+            }
+        }
+        Ok(())
+    }
+
     fn on_cluster(&self) -> String {
         self.settings.cluster.as_deref().map_or(String::new(), |name| format!(" ON CLUSTER {}", quote_ident(name)))
     }
@@ -68,14 +79,14 @@ impl Shadow<'_> {
     }
 }
 
-/// Exchanges that were interrupted: what happened is told by which table has the name now. Done is what was done; else the copy begins again.
+/// Exchanges that were interrupted: what happened is told by which table has the name now. Done is what was done; else the copy begins again. Where this
+/// process works alone, the shadows of copies that nobody goes on with are dropped: of a `resync` that was killed, or ended with an error.
 pub(crate) async fn resolve(
-    server: &Server,
-    settings: &ClickHouseSettings,
+    shadows: Shadow<'_>,
     (state, store): (&mut State, &mut StateStore),
+    is_alone: bool,
     progress: &Progress,
 ) -> Result<()> {
-    let shadows = Shadow { server, settings };
     for (relation, record) in &mut state.tables {
         let Some(uuid) = record.exchanging.take() else { continue };
         if shadows.uuid(&record.target).await? == uuid {
@@ -88,17 +99,5 @@ pub(crate) async fn resolve(
         }
         store.save_table(*relation, record).await?;
     }
-    Ok(())
-}
-
-/// Drops the shadows of copies that nobody goes on with: of a `resync` that was killed, or ended with an error. Only for a process that works alone.
-pub(crate) async fn sweep(server: &Server, settings: &ClickHouseSettings, state: &State) -> Result<()> {
-    let found = server.rows(SHADOWS, &[("database", &settings.database)]).await?;
-    let names: Vec<&str> = found.iter().filter_map(|row| row.get("name")?.as_str()).collect();
-    for record in state.tables.values().filter(|record| record.copy.is_none()) {
-        if names.contains(&shadow_name(&record.target).as_str()) {
-            Shadow { server, settings }.drop(&record.target).await?;
-        }
-    }
-    Ok(())
+    if is_alone { shadows.sweep(state).await } else { Ok(()) }
 }
