@@ -127,7 +127,8 @@ fn may_be_long(column: &Column) -> bool {
         && match &column.source_type {
             SourceType::String => !(0..500).contains(&limit),
             SourceType::Bytea | SourceType::Array(_) | SourceType::Vector => true,
-            SourceType::Text => !matches!(column.type_name.as_str(), "inet" | "cidr"),
+            SourceType::Hstore => true,
+            SourceType::Text => column.type_name != "cidr",
             _ => false,
         }
 }

@@ -1,7 +1,7 @@
 //! How a value goes from its wire form into a column: one function a type for each of the two forms.
 
 use super::leb128::push_leb128;
-use super::{Ranges, ValueType};
+use super::{Ranges, ValueType, asked};
 use crate::change::SourceType;
 use crate::decode::{Malformed, number, time};
 use crate::failpoint;
@@ -47,9 +47,27 @@ pub(super) enum Codec {
         first: i64,
         last: i64,
     },
+    /// Days since 1970-01-01 that 16 bits have room for.
+    Date,
+    /// Seconds since 1970-01-01 that 32 bits have room for.
+    DateTime,
+    /// Ticks since midnight.
+    TimeOfDay {
+        precision: u8,
+        width: u8,
+    },
     Uuid,
+    /// A UUID in a text, just as it is written from its bytes.
+    UuidFromText,
+    Ipv4,
+    Ipv6,
+    /// Exactly so many bytes.
+    Fixed(u32),
+    /// The same of bytes that are `\x` and hexadecimal digits as text.
+    FixedBytea(u32),
     Array,
     Vector,
+    Map,
     /// What stands in the value's place; see [`super::transform`].
     Stand,
 }
@@ -81,7 +99,9 @@ impl Codec {
                 Self::Decimal { precision, scale, width }
             }
             (V::String, S::Bytea) => Self::Bytea,
-            (V::String, _) | (V::LowCardinality, S::String | S::Text | S::Enum) => Self::Bytes,
+            (V::String, _) => Self::Bytes,
+            (V::LowCardinality, source) if source.is_text_output() => Self::Bytes,
+            (V::LowCardinality, S::String | S::Enum) => Self::Bytes,
             (V::Date32, S::Date) => {
                 let (first, last) = ranges.date_days;
                 Self::Date32 { first, last }
@@ -90,7 +110,17 @@ impl Codec {
                 let (first, last) = ranges.datetime_micros;
                 Self::DateTime64 { precision, first, last }
             }
+            (V::Date, S::Date) => Self::Date,
+            (V::DateTime, S::Timestamp | S::TimestampTz) => Self::DateTime,
+            (V::Time, S::Time) => Self::TimeOfDay { precision: 0, width: 4 },
+            (&V::Time64 { precision: precision @ 0..=6 }, S::Time) => Self::TimeOfDay { precision, width: 8 },
             (V::Uuid, S::Uuid) => Self::Uuid,
+            (V::Uuid, S::String) => Self::UuidFromText,
+            (V::Ipv4, S::Inet) => Self::Ipv4,
+            (V::Ipv6, S::Inet) => Self::Ipv6,
+            (&V::FixedString(len), S::String) => Self::Fixed(len),
+            (&V::FixedString(len), S::Bytea) => Self::FixedBytea(len),
+            (V::Map, S::Hstore) => Self::Map,
             (V::Array(_), S::Array(_)) => Self::Array,
             (V::Array(_), S::Vector) => Self::Vector,
             _ => return None,
@@ -101,15 +131,18 @@ impl Codec {
     pub(super) fn fixed_width(self) -> Option<usize> {
         match self {
             Self::Bool => Some(1),
-            Self::Int(width) | Self::Decimal { width, .. } => Some(usize::from(width)),
-            Self::UInt32 | Self::Float32 | Self::Date32 { .. } => Some(4),
+            Self::Int(width) | Self::Decimal { width, .. } | Self::TimeOfDay { width, .. } => Some(usize::from(width)),
+            Self::Date => Some(2),
+            Self::UInt32 | Self::Float32 | Self::Date32 { .. } | Self::DateTime | Self::Ipv4 => Some(4),
             Self::WideUInt32
             | Self::Float64
             | Self::Float64FromText
             | Self::DateTime64 { .. }
             | Self::Array
-            | Self::Vector => Some(8),
-            Self::Uuid => Some(16),
+            | Self::Vector
+            | Self::Map => Some(8),
+            Self::Uuid | Self::UuidFromText | Self::Ipv6 => Some(16),
+            Self::Fixed(len) | Self::FixedBytea(len) => usize::try_from(len).ok(),
             Self::Bytes | Self::Bytea | Self::Stand => None,
         }
     }
@@ -153,9 +186,31 @@ impl Codec {
                 return Ok(push_micros(time::timestamp_text(bytes)?, precision, (first, last), data));
             }
             Self::Uuid => push_uuid(uuid(bytes)?, data),
-            Self::Array | Self::Vector | Self::Stand => return Err(Malformed("no array")),
+            _ => return self.seldom(bytes, data),
         }
         Ok(Stored::Value)
+    }
+
+    /// The text of types that only the configuration asks for.
+    fn seldom(self, bytes: &[u8], data: &mut Vec<u8>) -> Result<Stored, Malformed> {
+        match self {
+            Self::Date => Ok(asked::push_short_days(time::date_text(bytes)?, data)),
+            Self::DateTime => Ok(asked::push_seconds(time::timestamp_text(bytes)?, data)),
+            Self::TimeOfDay { precision, width } => {
+                let ticks = time::time_text(bytes)? / 10_i64.pow(6 - u32::from(precision.min(6)));
+                push_int(ticks, width, data)
+            }
+            Self::UuidFromText => Ok(asked::push_written_uuid(bytes, data)),
+            Self::Ipv4 => asked::push_ipv4(bytes, data),
+            Self::Ipv6 => asked::push_ipv6(bytes, data),
+            Self::Fixed(len) => Ok(asked::push_fixed(bytes, len, data)),
+            Self::FixedBytea(len) => {
+                let start = data.len();
+                push_hex_digits(bytes, data)?;
+                Ok(if data.len() - start == len as usize { Stored::Value } else { Stored::OutOfRange })
+            }
+            _ => Err(Malformed("no array")),
+        }
     }
 
     #[inline]
@@ -181,8 +236,19 @@ impl Codec {
                 return Ok(push_micros(time::timestamp_binary(bytes)?, precision, (first, last), data));
             }
             Self::Uuid => push_uuid(fixed(bytes)?, data),
+            Self::Date => return Ok(asked::push_short_days(time::date_binary(bytes)?, data)),
+            Self::DateTime => return Ok(asked::push_seconds(time::timestamp_binary(bytes)?, data)),
+            Self::UuidFromText => return Ok(asked::push_written_uuid(bytes, data)),
+            Self::Fixed(len) | Self::FixedBytea(len) => return Ok(asked::push_fixed(bytes, len, data)),
             // The source sends these as text, see `needs_text`.
-            Self::Float64FromText | Self::Array | Self::Vector | Self::Stand => return Err(Malformed("text")),
+            Self::Float64FromText
+            | Self::TimeOfDay { .. }
+            | Self::Ipv4
+            | Self::Ipv6
+            | Self::Array
+            | Self::Vector
+            | Self::Map
+            | Self::Stand => return Err(Malformed("text")),
         }
         Ok(Stored::Value)
     }
@@ -196,8 +262,7 @@ pub fn needs_text(source: &SourceType, value: &ValueType) -> bool {
         (ValueType::Float64, source) => !matches!(source, S::Float4 | S::Float8),
         (ValueType::Decimal { .. }, source) => !matches!(source, S::Numeric { .. } | S::NumericUnbounded),
         (ValueType::Array(element), S::Array(source)) => needs_text(source, &element.value),
-        (_, S::Vector | S::Text) => true,
-        _ => false,
+        (_, source) => source.is_text_output() || *source == S::Vector,
     }
 }
 
@@ -244,14 +309,19 @@ fn push_bytes(bytes: &[u8], data: &mut Vec<u8>) {
     data.extend_from_slice(bytes);
 }
 
+/// Two digits a byte stand behind `\x`, so the length is known before the bytes are.
 fn push_hex(bytes: &[u8], data: &mut Vec<u8>) -> Result<(), Malformed> {
+    push_leb128(bytes.len().saturating_sub(2) / 2, data);
+    push_hex_digits(bytes, data)
+}
+
+fn push_hex_digits(bytes: &[u8], data: &mut Vec<u8>) -> Result<(), Malformed> {
     const BAD: Malformed = Malformed("\\x and hexadecimal digits");
     let digits = bytes.strip_prefix(b"\\x").ok_or(BAD)?;
     let (pairs, rest) = digits.as_chunks::<2>();
     if !rest.is_empty() {
         return Err(BAD);
     }
-    push_leb128(pairs.len(), data);
     for &[high, low] in pairs {
         data.push(hex(high).ok_or(BAD)? << 4 | hex(low).ok_or(BAD)?);
     }
@@ -289,7 +359,7 @@ fn push_micros(micros: Option<i64>, precision: u8, (first, last): (i64, i64), da
     Stored::Value
 }
 
-fn uuid(text: &[u8]) -> Result<[u8; 16], Malformed> {
+pub(super) fn uuid(text: &[u8]) -> Result<[u8; 16], Malformed> {
     const BAD: Malformed = Malformed("a UUID");
     let mut bytes = [0; 16];
     let mut digits = text.iter().filter(|&&byte| byte != b'-');
@@ -301,7 +371,7 @@ fn uuid(text: &[u8]) -> Result<[u8; 16], Malformed> {
 }
 
 /// ClickHouse holds a UUID as two 64-bit halves, each little-endian.
-fn push_uuid(bytes: [u8; 16], data: &mut Vec<u8>) {
+pub(super) fn push_uuid(bytes: [u8; 16], data: &mut Vec<u8>) {
     let (halves, _) = bytes.as_chunks::<8>();
     for half in halves {
         data.extend(half.iter().rev());

@@ -1,6 +1,7 @@
 //! A column's buffer: values appended from the wire straight into the layout of ClickHouse's Native format.
 //!
-//! Native holds a nullable column as a byte a row (1 for NULL) and then all values, an array as 64-bit ends and then all elements, a string as its
+//! Native holds a nullable column as a byte a row (1 for NULL) and then all values, an array as 64-bit ends and then all elements, a map as an array
+//! whose elements are first all keys and then all values, a string as its
 //! length in LEB128 and its bytes, everything else as fixed-width little-endian values:
 //! <https://clickhouse.com/docs/interfaces/formats/Native>. A value that ClickHouse can't hold becomes NULL and is counted.
 
@@ -65,8 +66,10 @@ pub struct ColumnBuffer {
     nulls: Vec<u8>,
     /// The values; the ends of arrays.
     data: Vec<u8>,
-    /// The elements of an array column.
+    /// The elements of an array column, the keys of a map.
     elements: Option<Box<ColumnBuffer>>,
+    /// The values of a map.
+    values: Option<Box<ColumnBuffer>>,
     /// What is stored in the place of each value.
     stand: Option<Stand>,
     rows: usize,
@@ -74,6 +77,7 @@ pub struct ColumnBuffer {
     last: usize,
     policy_nulls: u64,
     scratch: Vec<u8>,
+    second: Vec<u8>,
 }
 
 impl ColumnBuffer {
@@ -100,6 +104,11 @@ impl ColumnBuffer {
             (ValueType::Array(element), SourceType::Vector) => {
                 Some(Box::new(Self::new(&SourceType::Float4, element, ranges)?))
             }
+            (ValueType::Map, _) => Some(text_buffer(&ColumnType::required(ValueType::String), ranges)?),
+            _ => None,
+        };
+        let values = match &column_type.value {
+            ValueType::Map => Some(text_buffer(&ColumnType::nullable(ValueType::String), ranges)?),
             _ => None,
         };
         Some(Self {
@@ -108,11 +117,13 @@ impl ColumnBuffer {
             nulls: Vec::new(),
             data: Vec::new(),
             elements,
+            values,
             stand: None,
             rows: 0,
             last: 0,
             policy_nulls: 0,
             scratch: Vec::new(),
+            second: Vec::new(),
         })
     }
 
@@ -133,8 +144,8 @@ impl ColumnBuffer {
             parts.push(self.nulls.as_slice());
         }
         parts.push(self.data.as_slice());
-        if let Some(elements) = &self.elements {
-            parts.extend(elements.parts());
+        for inner in [&self.elements, &self.values].into_iter().flatten() {
+            parts.extend(inner.parts());
         }
         parts
     }
@@ -152,6 +163,7 @@ impl ColumnBuffer {
             Field::Text(bytes) => match (&self.codec, &mut self.elements) {
                 (Codec::Array, Some(_)) => return self.append_array(bytes, true),
                 (Codec::Vector, Some(_)) => return self.append_vector(bytes),
+                (Codec::Map, Some(_)) => return self.append_map(bytes),
                 (Codec::Stand, _) => self.push_stand(bytes),
                 (codec, _) => codec.text(bytes, &mut self.data),
             },
@@ -190,7 +202,7 @@ impl ColumnBuffer {
         Ok(Stored::Value)
     }
 
-    /// Appends NULL; an array column, which has none, stores the empty array.
+    /// Appends NULL; an array or map column, which has none, stores the empty one.
     fn append_null(&mut self) -> Result<(), Fault> {
         if !self.nullable && self.elements.is_none() {
             return Err(Fault::Null);
@@ -223,10 +235,14 @@ impl ColumnBuffer {
         self.data.truncate(self.last);
         self.nulls.truncate(self.rows.saturating_sub(1));
         self.rows = self.rows.saturating_sub(1);
-        let end = self.last_end();
-        if let Some(elements) = &mut self.elements {
-            while elements.rows > end {
-                elements.undo_element();
+        self.cut_elements(self.last_end());
+    }
+
+    /// Takes back the elements from `end` on.
+    fn cut_elements(&mut self, end: usize) {
+        for inner in [&mut self.elements, &mut self.values].into_iter().flatten() {
+            while inner.rows > end {
+                inner.undo_element();
             }
         }
     }
@@ -269,13 +285,19 @@ impl ColumnBuffer {
         self.finish_array(before, read)
     }
 
+    fn append_map(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let (Some(keys), Some(values)) = (&mut self.elements, &mut self.values) else { return Err(Fault::Nested) };
+        let before = keys.rows;
+        let read = crate::decode::hstore::pairs(bytes, (&mut self.scratch, &mut self.second), |key, value| {
+            keys.append(Field::Text(key))?;
+            values.append(value.map_or(Field::Null, Field::Text))
+        });
+        self.finish_array(before, read.map(|()| 0))
+    }
+
     fn finish_array(&mut self, before: usize, read: Result<usize, Fault>) -> Result<(), Fault> {
         if let Err(fault) = read {
-            if let Some(elements) = &mut self.elements {
-                while elements.rows > before {
-                    elements.undo_element();
-                }
-            }
+            self.cut_elements(before);
             return Err(fault);
         }
         self.push_end();
@@ -295,6 +317,9 @@ impl ColumnBuffer {
         if let Some(elements) = &mut self.elements {
             for _ in 0..leb128(bytes)? {
                 elements.append_row_binary(bytes)?;
+                if let Some(values) = &mut self.values {
+                    values.append_row_binary(bytes)?;
+                }
             }
             self.push_end();
             self.rows += 1;
@@ -314,6 +339,11 @@ impl ColumnBuffer {
         self.rows += 1;
         Ok(())
     }
+}
+
+/// The keys or values of a map.
+fn text_buffer(column_type: &ColumnType, ranges: Ranges) -> Option<Box<ColumnBuffer>> {
+    ColumnBuffer::new(&SourceType::String, column_type, ranges).map(Box::new)
 }
 
 fn take<'a>(bytes: &mut &'a [u8], len: usize) -> Result<&'a [u8], Fault> {
@@ -390,6 +420,22 @@ mod tests {
         tags.undo();
         let ends: Vec<u8> = [2u64, 2].iter().flat_map(|end| end.to_le_bytes()).collect();
         assert_eq!(tags.parts(), [&ends[..], &[0, 1], &[1, b'a', 0]]);
+    }
+
+    #[test]
+    fn maps_undo_their_pairs() {
+        let mut pairs = column(SourceType::Hstore, ColumnType::required(ValueType::Map));
+        pairs.append(Field::Text(br#""a"=>"x", "b"=>NULL"#)).unwrap();
+        pairs.append(Field::Null).unwrap();
+        assert!(pairs.append(Field::Text(br#""c"=>"y", "d""#)).is_err());
+        pairs.append(Field::Text(br#""e"=>"z""#)).unwrap();
+        pairs.undo();
+        let ends: Vec<u8> = [2u64, 2].iter().flat_map(|end| end.to_le_bytes()).collect();
+        assert_eq!(pairs.parts(), [&ends[..], &[1, b'a', 1, b'b'], &[0, 1], &[1, b'x', 0]]);
+        let mut sent: &[u8] = &[2, 1, b'a', 0, 1, b'x', 1, b'b', 1];
+        let mut back = column(SourceType::Hstore, ColumnType::required(ValueType::Map));
+        back.append_row_binary(&mut sent).unwrap();
+        assert_eq!((sent.len(), &back.parts()[1..]), (0, &pairs.parts()[1..]));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::fmt;
 pub struct ColumnType {
     /// The type of its values.
     pub value: ValueType,
-    /// Whether NULL can be stored. Never true of an array: ClickHouse has no nullable arrays.
+    /// Whether NULL can be stored. Never true of an array or a map: ClickHouse has no nullable ones.
     pub nullable: bool,
 }
 
@@ -46,11 +46,33 @@ pub enum ValueType {
         /// Digits of a second, 0 to 9.
         precision: u8,
     },
+    /// `Date`: days since 1970-01-01, in 16 bits
+    Date,
+    /// `DateTime('UTC')`: seconds since 1970-01-01, in 32 bits
+    DateTime,
+    /// `Time`: seconds since midnight
+    Time,
+    /// `Time64(precision)`: ticks since midnight
+    Time64 {
+        /// Digits of a second, 0 to 9.
+        precision: u8,
+    },
     /// `UUID`
     Uuid,
+    /// `IPv4`
+    Ipv4,
+    /// `IPv6`
+    Ipv6,
+    /// `FixedString(N)`: so many bytes, 1 to 16,777,215
+    FixedString(u32),
+    /// `Map(String, Nullable(String))`
+    Map,
     /// `Array(T)`
     Array(Box<ColumnType>),
 }
+
+/// The longest `FixedString` that ClickHouse makes.
+const MAX_FIXED_STRING: u32 = 0xFF_FFFF;
 
 impl ColumnType {
     /// A type whose values may be NULL.
@@ -69,10 +91,8 @@ impl ColumnType {
         let (name, arguments) = call(text)?;
         match (name, arguments) {
             ("Nullable", Some(inner)) => match Self::parse(inner)? {
-                Self { nullable: true, .. } | Self { value: ValueType::Array(_) | ValueType::LowCardinality, .. } => {
-                    None
-                }
-                Self { value, .. } => Some(Self::nullable(value)),
+                Self { nullable: true, .. } | Self { value: ValueType::LowCardinality, .. } => None,
+                Self { value, .. } => (!value.is_collection()).then(|| Self::nullable(value)),
             },
             ("LowCardinality", Some(inner)) => match Self::parse(inner)? {
                 Self { value: ValueType::String, nullable } => {
@@ -86,6 +106,11 @@ impl ColumnType {
 }
 
 impl ValueType {
+    /// Whether it is an array or a map: ClickHouse has no NULL of these, and the empty one stands for it.
+    pub fn is_collection(&self) -> bool {
+        matches!(self, Self::Array(_) | Self::Map)
+    }
+
     fn parse(name: &str, arguments: Option<&str>) -> Option<Self> {
         Some(match (name, arguments) {
             ("Bool", None) => Self::Bool,
@@ -97,7 +122,24 @@ impl ValueType {
             ("Float64", None) => Self::Float64,
             ("String", None) => Self::String,
             ("Date32", None) => Self::Date32,
+            ("Date", None) => Self::Date,
+            ("DateTime", None | Some("'UTC'")) => Self::DateTime,
+            ("Time", None) => Self::Time,
+            ("Time64", Some(precision)) => {
+                Self::Time64 { precision: precision.parse().ok().filter(|digits| *digits <= 9)? }
+            }
             ("UUID", None) => Self::Uuid,
+            ("IPv4", None) => Self::Ipv4,
+            ("IPv6", None) => Self::Ipv6,
+            ("FixedString", Some(len)) => {
+                Self::FixedString(len.parse().ok().filter(|len| (1..=MAX_FIXED_STRING).contains(len))?)
+            }
+            ("Map", Some(arguments)) => {
+                let (key, value) = arguments.split_once(',')?;
+                let [key, value] = [ColumnType::parse(key)?, ColumnType::parse(value)?];
+                let wanted = [ColumnType::required(Self::String), ColumnType::nullable(Self::String)];
+                ([key, value] == wanted).then_some(Self::Map)?
+            }
             ("Decimal", Some(arguments)) => {
                 let (precision, scale) = arguments.split_once(',').unwrap_or((arguments, "0"));
                 decimal(precision.trim().parse().ok()?, scale)?
@@ -160,7 +202,15 @@ impl fmt::Display for ValueType {
             Self::LowCardinality => f.write_str("LowCardinality(String)"),
             Self::Date32 => f.write_str("Date32"),
             Self::DateTime64 { precision } => write!(f, "DateTime64({precision}, 'UTC')"),
+            Self::Date => f.write_str("Date"),
+            Self::DateTime => f.write_str("DateTime('UTC')"),
+            Self::Time => f.write_str("Time"),
+            Self::Time64 { precision } => write!(f, "Time64({precision})"),
             Self::Uuid => f.write_str("UUID"),
+            Self::Ipv4 => f.write_str("IPv4"),
+            Self::Ipv6 => f.write_str("IPv6"),
+            Self::FixedString(len) => write!(f, "FixedString({len})"),
+            Self::Map => f.write_str("Map(String, Nullable(String))"),
             Self::Array(element) => write!(f, "Array({element})"),
         }
     }
@@ -191,6 +241,14 @@ mod tests {
             "Nullable(DateTime64(6, 'UTC'))",
             "Array(Nullable(Decimal(10, 2)))",
             "Array(Array(Int16))",
+            "Nullable(Date)",
+            "DateTime('UTC')",
+            "Time",
+            "Nullable(Time64(6))",
+            "IPv4",
+            "Nullable(IPv6)",
+            "FixedString(32)",
+            "Map(String, Nullable(String))",
         ] {
             assert_eq!(ColumnType::parse(text).map(|parsed| parsed.to_string()).as_deref(), Some(text));
         }
@@ -202,6 +260,8 @@ mod tests {
             (" Nullable ( Decimal64( 2 ) ) ", "Nullable(Decimal(18, 2))"),
             ("Decimal(9)", "Decimal(9, 0)"),
             ("DateTime64(3)", "DateTime64(3, 'UTC')"),
+            ("DateTime", "DateTime('UTC')"),
+            ("Map( String,Nullable( String ))", "Map(String, Nullable(String))"),
         ] {
             assert_eq!(ColumnType::parse(text).map(|parsed| parsed.to_string()).as_deref(), Some(written));
         }
@@ -220,7 +280,16 @@ mod tests {
             "Decimal(4, 5)",
             "DateTime64(10)",
             "DateTime64(6, 'Asia/Tokyo')",
-            "FixedString(3)",
+            "DateTime('Asia/Tokyo')",
+            "Time64(10)",
+            "Time64",
+            "FixedString",
+            "FixedString(0)",
+            "FixedString(16777216)",
+            "Map(String, String)",
+            "Map(LowCardinality(String), Nullable(String))",
+            "Nullable(Map(String, Nullable(String)))",
+            "IPv4(1)",
         ] {
             assert_eq!(ColumnType::parse(text), None, "{text}");
         }

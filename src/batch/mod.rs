@@ -1,5 +1,6 @@
 //! From fields to columns: typed buffers in the layout of ClickHouse's Native format. Pure; no I/O.
 
+mod asked;
 mod codec;
 mod column;
 mod column_type;

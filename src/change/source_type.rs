@@ -2,7 +2,8 @@
 
 /// What a column holds at the source, domains resolved to their base type.
 ///
-/// A type that pipectl has no reading of its own for is [`SourceType::Text`]: Postgres' own text output, stored as it is.
+/// A type that pipectl has no reading of its own for is [`SourceType::Text`]: Postgres' own text output, stored as it is. So are, unless the configuration
+/// asks for another type, those that are told apart only for that: see [`SourceType::is_text_output`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum SourceType {
     /// `boolean`
@@ -46,6 +47,19 @@ pub enum SourceType {
     Array(Box<SourceType>),
     /// pgvector's `vector` and `halfvec`
     Vector,
+    /// `time without time zone`, by its text output
+    Time,
+    /// `inet`, by its text output
+    Inet,
+    /// `hstore`, by its text output
+    Hstore,
     /// Everything else, by its text output
     Text,
+}
+
+impl SourceType {
+    /// Whether its values come as text output only, in the stream and in copies.
+    pub fn is_text_output(&self) -> bool {
+        matches!(self, Self::Text | Self::Time | Self::Inet | Self::Hstore)
+    }
 }

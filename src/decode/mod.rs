@@ -3,6 +3,7 @@
 pub mod array;
 pub mod copy;
 pub mod debezium;
+pub mod hstore;
 pub mod number;
 pub mod pgoutput;
 pub mod time;

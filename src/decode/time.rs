@@ -53,6 +53,17 @@ pub fn timestamp_text(text: &[u8]) -> Result<Option<i64>, Malformed> {
         .and_then(|total| total.checked_sub(offset * 1_000_000)))
 }
 
+/// Microseconds since midnight of a time of day, 0 to those of `24:00:00`, which is one of Postgres' values.
+///
+/// # Errors
+/// [`Malformed`] where it is not a time of day.
+pub fn time_text(text: &[u8]) -> Result<i64, Malformed> {
+    match time_of_day(text)? {
+        (micros @ 0..=MICROS_PER_DAY, []) => Ok(micros),
+        _ => Err(Malformed("a time of day")),
+    }
+}
+
 /// Microseconds since 1970-01-01 UTC of a timestamp's binary form; `None` for the infinities and for what lies past 64 bits there.
 ///
 /// # Errors
@@ -208,6 +219,21 @@ mod tests {
         }
         assert_eq!(timestamp_text(b"-infinity"), Ok(None));
         assert!(timestamp_text(b"1970-01-01 00:00:00.1234567").is_err());
+    }
+
+    #[test]
+    fn times_of_day_to_the_end_of_the_day() {
+        for (text, micros) in [
+            ("00:00:00", 0),
+            ("00:00:00.000001", 1),
+            ("23:59:59.999999", MICROS_PER_DAY - 1),
+            ("24:00:00", MICROS_PER_DAY),
+        ] {
+            assert_eq!(time_text(text.as_bytes()), Ok(micros), "{text}");
+        }
+        for bad in ["", "12:00", "24:00:00.000001", "12:00:00+02", "-01:00:00"] {
+            assert!(time_text(bad.as_bytes()).is_err(), "{bad}");
+        }
     }
 
     #[test]

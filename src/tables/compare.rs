@@ -269,7 +269,7 @@ fn add_column(table: &Table<'_>, index: usize, wanted: &ColumnShape, comparison:
         (Some(value), _) => ddl::add_filled_column(name, wanted, value, settings),
         // Rows that are there already have no value, and must not seem to have one.
         (None, Some(column_type)) if !empty => {
-            let nullable = !matches!(column_type.value, ValueType::Array(_));
+            let nullable = !column_type.value.is_collection();
             let column_type = ColumnType { nullable: nullable || column_type.nullable, ..column_type };
             let statement = ddl::add_column(
                 name,

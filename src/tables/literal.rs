@@ -2,10 +2,11 @@
 //!
 //! Exact: numbers that ClickHouse's parsers round, and dates that they clamp, are written by their bits or their number.
 
-use crate::batch::{ColumnType, Ranges, ValueType};
+use crate::batch::{ColumnBuffer, ColumnType, Ranges, ValueType};
 use crate::change::{Field, SourceType};
-use crate::decode::{Malformed, array, number, time};
+use crate::decode::{Malformed, array, hstore, number, time};
 use crate::server::clickhouse::quote_text;
+use std::fmt::Write as _;
 
 /// Days from the year 0 to 1970-01-01: what `fromDaysSinceYearZero32` counts from.
 const YEAR_ZERO: i64 = 719_528;
@@ -57,12 +58,59 @@ pub(super) fn literal(
             let ticks = micros.div_euclid(10_i64.pow(6_u32.saturating_sub(u32::from(*precision))));
             format!("reinterpret(toInt64({ticks}), 'DateTime64({precision}, \\'UTC\\')')")
         }
-        ValueType::Uuid => format!("toUUID({})", quote_text(text)),
+        ValueType::Uuid if *source == SourceType::Uuid => format!("toUUID({})", quote_text(text)),
         ValueType::Array(element) => {
             let elements = elements(source, element, text, ranges)?;
             format!("CAST([{}], 'Array({})')", elements.join(", "), element.to_string().replace('\'', "\\'"))
         }
+        value => return encoded(source, value, text, ranges),
     }))
+}
+
+/// A value of the types that only the configuration asks for; whether they hold it is what the insert's encoder says.
+fn encoded(source: &SourceType, value: &ValueType, text: &str, ranges: &Ranges) -> Result<Option<String>, Malformed> {
+    let malformed = Malformed("a value of its type");
+    let wanted = if value.is_collection() { ColumnType::required } else { ColumnType::nullable };
+    let mut buffer = ColumnBuffer::new(source, &wanted(value.clone()), *ranges).ok_or(malformed)?;
+    buffer.append(Field::Text(text.as_bytes())).map_err(|_| malformed)?;
+    if buffer.policy_nulls() > 0 {
+        return Ok(None);
+    }
+    let bytes = buffer.parts().last().map(|bytes| hex(bytes)).ok_or(malformed)?;
+    Ok(Some(match value {
+        ValueType::Map => map(text)?,
+        ValueType::Time => format!("CAST({}, 'Time')", quote_text(cut(text, 0))),
+        ValueType::Time64 { precision } => format!("CAST({}, '{value}')", quote_text(cut(text, *precision))),
+        ValueType::Ipv4 | ValueType::Ipv6 => format!("to{value}({})", quote_text(text)),
+        ValueType::FixedString(len) => format!("toFixedString(unhex('{bytes}'), {len})"),
+        value => format!("reinterpret(unhex('{bytes}'), '{}')", value.to_string().replace('\'', "\\'")),
+    }))
+}
+
+/// A time of day with so many digits of a second at most.
+fn cut(time: &str, digits: u8) -> &str {
+    let Some(point) = time.find('.') else { return time };
+    let end = if digits == 0 { point } else { point + 1 + usize::from(digits) };
+    time.get(..end).unwrap_or(time)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing into a String cannot fail.
+        write!(text, "{byte:02x}").ok();
+        text
+    })
+}
+
+fn map(text: &str) -> Result<String, Malformed> {
+    let mut parts = Vec::new();
+    let quoted = |bytes: &[u8]| std::str::from_utf8(bytes).map(quote_text).map_err(|_| Malformed("UTF-8"));
+    hstore::pairs(text.as_bytes(), (&mut Vec::new(), &mut Vec::new()), |key, value| {
+        parts.push(quoted(key)?);
+        parts.push(value.map_or_else(|| Ok("NULL".to_owned()), quoted)?);
+        Ok::<(), Malformed>(())
+    })?;
+    Ok(format!("CAST(map({}), '{}')", parts.join(", "), ValueType::Map))
 }
 
 fn elements(source: &SourceType, stored: &ColumnType, text: &str, ranges: &Ranges) -> Result<Vec<String>, Malformed> {
@@ -102,6 +150,25 @@ mod tests {
         let ranges =
             Ranges { date_days: (-25_567, 120_529), datetime_micros: (-2_208_988_800_000_000, 10_413_791_999_999_999) };
         literal(source, &stored, text, &ranges).unwrap()
+    }
+
+    #[test]
+    fn types_of_the_configuration_are_written_as_their_encoder_holds_them() {
+        let time = |stored| written(&SourceType::Time, stored, "12:30:00.123456");
+        assert_eq!(time("Time64(3)").as_deref(), Some("CAST('12:30:00.123', 'Time64(3)')"));
+        assert_eq!(time("Time").as_deref(), Some("CAST('12:30:00', 'Time')"));
+        let address = |stored, text| written(&SourceType::Inet, stored, text);
+        assert_eq!(address("Nullable(IPv6)", "10.0.0.1").as_deref(), Some("toIPv6('10.0.0.1')"));
+        assert_eq!(address("Nullable(IPv4)", "10.0.0.0/8"), None);
+        assert_eq!(
+            written(&SourceType::Hstore, "Map(String, Nullable(String))", r#""a"=>NULL"#).as_deref(),
+            Some("CAST(map('a', NULL), 'Map(String, Nullable(String))')")
+        );
+        let fixed = written(&SourceType::Bytea, "Nullable(FixedString(2))", "\\x6100");
+        assert_eq!(fixed.as_deref(), Some("toFixedString(unhex('6100'), 2)"));
+        let day = |text| written(&SourceType::Date, "Nullable(Date)", text);
+        assert_eq!(day("1970-01-02").as_deref(), Some("reinterpret(unhex('0100'), 'Date')"));
+        assert_eq!(day("1969-12-31"), None);
     }
 
     #[test]

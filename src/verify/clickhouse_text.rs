@@ -167,7 +167,12 @@ fn value(rendering: &Rendering, x: &str) -> String {
         Form::Float64 { in_key } => float(x, "toFloat64(0)", *in_key),
         Form::Days => big_endian_hex(&format!("toInt32(toInt32({x}) - {DAYS_TO_2000})")),
         Form::Microseconds => microseconds(&rendering.stored, x),
+        Form::TimeOfDay => time_of_day(&rendering.stored, x),
+        // The server writes no zeros before a number.
+        Form::Address { long: false } => format!("leftPad(lower(hex({x})), 8, '0')"),
+        Form::Address { long: true } => format!("lower(hex({x}))"),
         Form::Bytes => format!("concat('x', lower(hex({x})))"),
+        Form::Pairs => pairs(x),
         Form::Elements(element) => {
             let field = field(element, &value(element, "e"));
             format!("concat('{{', arrayStringConcat(arrayMap(e -> concat({field}), {x})), '}}')")
@@ -193,6 +198,27 @@ fn microseconds(stored: &StoredType, x: &str) -> String {
         StoredType::DateTime64 { .. } => since_2000(&format!("toUnixTimestamp64Micro({x})")),
         _ => since_2000(&format!("toInt64(toUnixTimestamp({x})) * 1000000")),
     }
+}
+
+/// The ticks are read by their bits: the server has no function for it.
+fn time_of_day(stored: &StoredType, x: &str) -> String {
+    match stored {
+        StoredType::Time { precision } if *precision > 0 => {
+            let unit = 10_i64.pow(6_u32.saturating_sub(u32::from(*precision)));
+            let ticks = format!("reinterpretAsInt64(reinterpretAsFixedString(assumeNotNull({x})))");
+            let finer = 10_i64.pow(u32::from(*precision).saturating_sub(6));
+            format!("if(isNull({x}), NULL, toString(intDiv({ticks} * {unit}, {finer})))")
+        }
+        _ => format!("toString(toInt64({x}) * 1000000)"),
+    }
+}
+
+/// As the output function of hstore writes the pairs: by the length of their keys, then by their bytes.
+fn pairs(x: &str) -> String {
+    let quoted = |text: &str| format!(r#"concat('"', replaceAll(replaceAll({text}, '\\', '\\\\'), '"', '\\"'), '"')"#);
+    let pair = format!("concat({}, '=>', ifNull({}, 'NULL'))", quoted("p.1"), quoted("p.2"));
+    let sorted = format!("arraySort(p -> (length(p.1), p.1), arrayZip(mapKeys({x}), mapValues({x})))");
+    format!("arrayStringConcat(arrayMap(p -> {pair}, {sorted}), ', ')")
 }
 
 fn big_endian_hex(x: &str) -> String {

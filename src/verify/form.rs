@@ -24,12 +24,18 @@ pub(super) enum Form {
     Days,
     /// Microseconds since 2000-01-01, eight bytes in hex; cut down to the digits that the stored type has.
     Microseconds,
+    /// Microseconds since midnight, in decimal digits; cut down to the digits that the stored type has.
+    TimeOfDay,
+    /// The bytes of an address in hex: four, or sixteen.
+    Address { long: bool },
     /// A UUID in its usual form.
     Uuid,
     /// Bytes in hex behind an `x`, since no form but that of NULL may be empty.
     Bytes,
     /// The type's output, any characters.
     Text,
+    /// The pairs of an hstore as its output writes them; NULL is no pairs.
+    Pairs,
     /// The elements' forms in their order; a NULL array is an empty one.
     Elements(Box<Rendering>),
 }
@@ -37,7 +43,7 @@ pub(super) enum Form {
 impl Form {
     /// Whether the text can hold any character, so that only its length tells where it ends.
     pub(super) fn is_free(&self) -> bool {
-        matches!(self, Self::Text)
+        matches!(self, Self::Text | Self::Pairs)
     }
 }
 
@@ -65,6 +71,12 @@ pub(super) enum Limits {
     Digits { whole: u8, fraction: u8 },
     /// Numbers within the range of a 64-bit float, NaN and the infinities.
     Double,
+    /// Addresses of hosts; with `long` those of IPv6, too, but none that is an IPv4 address in IPv6's form.
+    Hosts { long: bool },
+    /// Values of just so many bytes.
+    Octets(u32),
+    /// Texts that are a UUID in lower case with hyphens.
+    Uuids,
     /// Dates from the first day to the last, both included.
     Days(Span),
     /// Points in time from the first to the last microsecond, both included.
@@ -84,7 +96,7 @@ pub(super) struct Calendar {
 
 impl Calendar {
     const SHORT_DATE: Span = ("1970-01-01", "2149-06-06");
-    const SHORT_TIME: Span = ("1970-01-01 00:00:00", "2106-02-07 06:28:15");
+    const SHORT_TIME: Span = ("1970-01-01 00:00:00", "2106-02-07 06:28:15.999999");
     const NANOSECONDS: Span = ("1900-01-01 00:00:00", "2262-04-11 23:47:16.854775");
 
     /// The calendar of a server, of what it answered for the first year.
@@ -120,6 +132,13 @@ pub(super) fn rendering(
             (Form::Elements(Box::new(rendering(&S::Float4, stored, calendar)?)), none)
         }
         (S::Bytea, C::String) => (Form::Bytes, none),
+        (S::Bytea, C::FixedString { len }) => (Form::Bytes, Limits::Octets(*len)),
+        (S::String, C::FixedString { len }) => (Form::Text, Limits::Octets(*len)),
+        (S::String, C::Uuid) => (Form::Text, Limits::Uuids),
+        (S::Time, C::Time { .. }) => (Form::TimeOfDay, none),
+        (S::Inet, C::Ipv4) => (Form::Address { long: false }, Limits::Hosts { long: false }),
+        (S::Inet, C::Ipv6) => (Form::Address { long: true }, Limits::Hosts { long: true }),
+        (S::Hstore, C::Map) => (Form::Pairs, none),
         (_, C::String) | (S::Enum | S::String, C::Enum) => (Form::Text, none),
         (S::Bool, C::Bool) => (Form::Truth, none),
         (S::Bool | S::Int2 | S::Int4 | S::Int8 | S::Oid, C::Integer) => (Form::Integer, none),

@@ -170,11 +170,15 @@ impl PostgresText<'_> {
             Form::Float64 { in_key } => float(&format!("{x}::float8"), "float8", *in_key),
             Form::Days => format!("encode(date_send({x}), 'hex')"),
             Form::Microseconds => microseconds(rendering, x),
+            Form::TimeOfDay => time_of_day(rendering, x),
+            Form::Address { long } => address(x, *long),
             Form::Bytes => format!("'x' || encode({x}, 'hex')"),
+            Form::Pairs if self.strict => format!("coalesce({}, '!')", output(x)),
+            Form::Pairs => format!("coalesce({}, '')", output(x)),
             Form::Text => self.stand(rendering, x),
             Form::Elements(element) => return self.elements(rendering, element, x),
         };
-        match (holds(rendering, x), self.strict) {
+        match (self.holds(rendering, x), self.strict) {
             (None, _) => text,
             (Some(holds), false) => format!("CASE WHEN {holds} THEN {text} END"),
             (Some(holds), true) => format!("CASE WHEN {holds} THEN {text} WHEN {x} IS NOT NULL THEN '!' END"),
@@ -183,7 +187,7 @@ impl PostgresText<'_> {
 
     /// A text, or what is stored in its place. Salt and mask are secrets or free texts, so they are written as bytes in hex.
     fn stand(&self, rendering: &Rendering, x: &str) -> String {
-        let text = if rendering.plain { format!("{x}::text") } else { output(x) };
+        let text = text(rendering, x);
         let bytes = |text: &str| format!("decode('{}', 'hex')", super::hex(text.as_bytes()));
         match &rendering.transform {
             None => text,
@@ -213,7 +217,7 @@ impl PostgresText<'_> {
         let x = format!("t.{}", quote_ident(&column.source));
         let rendering = &column.rendering;
         if let Form::Elements(element) = &rendering.form {
-            let lost = holds(element, "u.e").map(|holds| {
+            let lost = self.holds(element, "u.e").map(|holds| {
                 format!("(SELECT count(*) FROM unnest({}) AS u(e) WHERE NOT ({holds}))", array(rendering, &x))
             });
             return match (column.required, lost) {
@@ -223,14 +227,83 @@ impl PostgresText<'_> {
                 }
             };
         }
-        let holds = holds(rendering, &x)?;
+        if rendering.form == Form::Pairs {
+            return (!column.required).then(|| format!("CASE WHEN {x} IS NULL THEN 1 ELSE 0 END"));
+        }
+        let holds = self.holds(rendering, &x)?;
         Some(format!("CASE WHEN {holds} THEN 0 WHEN {x} IS NOT NULL THEN 1 ELSE 0 END"))
+    }
+
+    /// Whether the stored type can hold a value; nothing where it holds all.
+    fn holds(&self, rendering: &Rendering, x: &str) -> Option<String> {
+        match &rendering.limits {
+            Limits::None => None,
+            // NaN and the infinities are larger than every number.
+            Limits::Digits { whole, fraction } => {
+                let fits = format!("abs({x}::numeric) < 1e{whole}::numeric");
+                let cut = match rendering.source {
+                    SourceType::Numeric { scale, .. } => scale > i16::from(*fraction),
+                    SourceType::NumericUnbounded => true,
+                    _ => false,
+                };
+                Some(if cut { format!("{fits} AND trunc({x}, {fraction}) = {x}") } else { fits })
+            }
+            // Beyond them Postgres refuses the cast. Written as text since older versions have no infinite numeric.
+            Limits::Double => {
+                let range = "BETWEEN 1e-307::numeric AND 1.797693134862315e308::numeric";
+                Some(format!("(abs({x}) {range} OR {x} = 0 OR {x}::text IN ('NaN', 'Infinity', '-Infinity'))"))
+            }
+            Limits::Hosts { long } => {
+                let short = format!("family({x}) = 4 AND masklen({x}) = 32");
+                let mapped = "inet '::ffff:0.0.0.0/96'";
+                Some(if *long {
+                    format!("({short} OR family({x}) = 6 AND masklen({x}) = 128 AND NOT {x} << {mapped})")
+                } else {
+                    format!("({short})")
+                })
+            }
+            Limits::Octets(len) if rendering.source == SourceType::Bytea => Some(format!("octet_length({x}) = {len}")),
+            Limits::Octets(len) => Some(format!("octet_length({}) = {len}", self.utf8(&text(rendering, x)))),
+            Limits::Uuids => {
+                let digits = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$";
+                Some(format!("{} ~ '{digits}'", text(rendering, x)))
+            }
+            Limits::Days((first, last)) => Some(format!("{x} BETWEEN DATE '{first}' AND DATE '{last}'")),
+            Limits::Times((first, last)) if rendering.source == SourceType::TimestampTz => {
+                Some(format!("{x} BETWEEN TIMESTAMPTZ '{first}+00' AND TIMESTAMPTZ '{last}+00'"))
+            }
+            Limits::Times((first, last)) => Some(format!("{x} BETWEEN TIMESTAMP '{first}' AND TIMESTAMP '{last}'")),
+        }
     }
 }
 
 /// What the type's output function writes. `IS NULL` would be true of a composite value of NULLs.
 fn output(x: &str) -> String {
     format!("CASE WHEN num_nulls({x}) = 0 THEN concat({x}) END")
+}
+
+/// The same, by a cast where that is no other text.
+fn text(rendering: &Rendering, x: &str) -> String {
+    if rendering.plain { format!("{x}::text") } else { output(x) }
+}
+
+fn time_of_day(rendering: &Rendering, x: &str) -> String {
+    let digits = match rendering.stored {
+        StoredType::Time { precision } => u32::from(precision).min(6),
+        _ => 0,
+    };
+    let unit = 10_u32.pow(6 - digits);
+    let count = format!("('x' || encode(time_send({x}), 'hex'))::bit(64)::int8");
+    if unit == 1 { format!("({count})::text") } else { format!("({count} / {unit} * {unit})::text") }
+}
+
+/// Behind family, mask, kind and length come the address' bytes.
+fn address(x: &str, long: bool) -> String {
+    let bytes = format!("encode(substring(inet_send({x}) from 5), 'hex')");
+    if !long {
+        return bytes;
+    }
+    format!("CASE WHEN family({x}) = 4 THEN '00000000000000000000ffff' ELSE '' END || {bytes}")
 }
 
 fn float(x: &str, kind: &str, in_key: bool) -> String {
@@ -254,33 +327,6 @@ fn microseconds(rendering: &Rendering, x: &str) -> String {
 
 fn array(rendering: &Rendering, x: &str) -> String {
     if rendering.source == SourceType::Vector { format!("{x}::float4[]") } else { x.to_owned() }
-}
-
-/// Whether the stored type can hold a value; nothing where it holds all.
-fn holds(rendering: &Rendering, x: &str) -> Option<String> {
-    match rendering.limits {
-        Limits::None => None,
-        // NaN and the infinities are larger than every number.
-        Limits::Digits { whole, fraction } => {
-            let fits = format!("abs({x}::numeric) < 1e{whole}::numeric");
-            let cut = match rendering.source {
-                SourceType::Numeric { scale, .. } => scale > i16::from(fraction),
-                SourceType::NumericUnbounded => true,
-                _ => false,
-            };
-            Some(if cut { format!("{fits} AND trunc({x}, {fraction}) = {x}") } else { fits })
-        }
-        // Beyond them Postgres refuses the cast. Written as text since older versions have no infinite numeric.
-        Limits::Double => {
-            let range = "BETWEEN 1e-307::numeric AND 1.797693134862315e308::numeric";
-            Some(format!("(abs({x}) {range} OR {x} = 0 OR {x}::text IN ('NaN', 'Infinity', '-Infinity'))"))
-        }
-        Limits::Days((first, last)) => Some(format!("{x} BETWEEN DATE '{first}' AND DATE '{last}'")),
-        Limits::Times((first, last)) if rendering.source == SourceType::TimestampTz => {
-            Some(format!("{x} BETWEEN TIMESTAMPTZ '{first}+00' AND TIMESTAMPTZ '{last}+00'"))
-        }
-        Limits::Times((first, last)) => Some(format!("{x} BETWEEN TIMESTAMP '{first}' AND TIMESTAMP '{last}'")),
-    }
 }
 
 /// The bucket of a key's hash: the first bits of its bytes 9 and 10, since a sample goes by the first ones.

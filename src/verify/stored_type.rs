@@ -7,14 +7,29 @@ pub(super) enum StoredType {
     Integer,
     Float32,
     Float64,
-    Decimal { precision: u8, scale: u8 },
+    Decimal {
+        precision: u8,
+        scale: u8,
+    },
     String,
     Enum,
     Uuid,
     Date,
     Date32,
     DateTime,
-    DateTime64 { precision: u8 },
+    DateTime64 {
+        precision: u8,
+    },
+    Time {
+        precision: u8,
+    },
+    Ipv4,
+    Ipv6,
+    FixedString {
+        len: u32,
+    },
+    /// From String to String.
+    Map,
     Array(Box<StoredType>),
     Other,
 }
@@ -35,6 +50,12 @@ impl StoredType {
             "Date" => Self::Date,
             "Date32" => Self::Date32,
             "DateTime" => Self::DateTime,
+            "Time" => Self::Time { precision: 0 },
+            "Time64" => number(arguments).map_or(Self::Other, |precision| Self::Time { precision }),
+            "IPv4" => Self::Ipv4,
+            "IPv6" => Self::Ipv6,
+            "FixedString" => arguments.parse().map_or(Self::Other, |len| Self::FixedString { len }),
+            "Map" if arguments == "String, Nullable(String)" => Self::Map,
             "Decimal" => decimal(arguments).unwrap_or(Self::Other),
             "DateTime64" => number(arguments).map_or(Self::Other, |precision| Self::DateTime64 { precision }),
             _ if is_integer(name) => Self::Integer,
@@ -85,6 +106,12 @@ mod tests {
                 StoredType::Array(Box::new(StoredType::Decimal { precision: 76, scale: 38 }))
             }),
             ("Array(Array(Int8))", { StoredType::Array(Box::new(StoredType::Array(Box::new(StoredType::Integer)))) }),
+            ("Nullable(Time64(6))", StoredType::Time { precision: 6 }),
+            ("Time", StoredType::Time { precision: 0 }),
+            ("Nullable(IPv6)", StoredType::Ipv6),
+            ("FixedString(16)", StoredType::FixedString { len: 16 }),
+            ("Map(String, Nullable(String))", StoredType::Map),
+            ("Map(String, UInt8)", StoredType::Other),
             ("JSON", StoredType::Other),
         ];
         for (text, stored) in cases {

@@ -121,9 +121,12 @@ fn source_type(stored: &ValueType, forms: &Forms) -> std::result::Result<SourceT
             Some(DecimalMode::String | DecimalMode::Double) => SourceType::NumericUnbounded,
             Some(DecimalMode::Precise) | None => return Err("decimal.handling.mode"),
         },
-        ValueType::String | ValueType::LowCardinality => SourceType::String,
-        ValueType::Date32 => SourceType::Date,
-        ValueType::DateTime64 { .. } => SourceType::Timestamp,
+        ValueType::String | ValueType::LowCardinality | ValueType::FixedString(_) => SourceType::String,
+        ValueType::Date32 | ValueType::Date => SourceType::Date,
+        ValueType::DateTime64 { .. } | ValueType::DateTime => SourceType::Timestamp,
+        ValueType::Time | ValueType::Time64 { .. } => SourceType::Time,
+        ValueType::Ipv4 | ValueType::Ipv6 => SourceType::Inet,
+        ValueType::Map => SourceType::Hstore,
         ValueType::Uuid => SourceType::Uuid,
         ValueType::Array(element) => SourceType::Array(Box::new(source_type(&element.value, forms)?)),
     })
@@ -176,8 +179,8 @@ mod tests {
             let refused = table(&[("a", "Decimal(9, 2)")], &[], &forms).unwrap_err();
             assert!(refused.to_string().contains("decimal.handling.mode"), "{refused}");
         }
-        let refused = table(&[("a", "IPv4")], &[], &Forms::default()).unwrap_err();
-        assert!(refused.to_string().contains("pipectl stores nothing as IPv4"), "{refused}");
+        let refused = table(&[("a", "IPv4Net")], &[], &Forms::default()).unwrap_err();
+        assert!(refused.to_string().contains("pipectl stores nothing as IPv4Net"), "{refused}");
     }
 
     #[test]

@@ -261,7 +261,7 @@ impl LiveTables {
         let known = |name: &str| shape.columns.iter().chain(&shape.added).any(|column| column.name == name);
         for column in &stored.columns {
             let Some(stored_type) = ColumnType::parse(&column.column_type) else { continue };
-            let bears_nothing = stored_type.nullable || matches!(stored_type.value, ValueType::Array(_));
+            let bears_nothing = stored_type.nullable || stored_type.value.is_collection();
             if known(&column.name) || bears_nothing || !column.default_kind.is_empty() {
                 continue;
             }

@@ -87,6 +87,8 @@ fn target(column: &Column, declared: &Declared<'_>) -> Target {
     match &column.source_type {
         SourceType::String if function_base(&column.output_function) == Some("name") => Target::Name,
         SourceType::Text if declared.array => nested_or(declared, by_name(declared.name, column)),
+        SourceType::Time => Target::Time,
+        SourceType::Hstore => Target::Hstore,
         SourceType::Text => match function_base(&column.output_function) {
             Some(name) => by_name(name, column),
             None => by_name(declared.name, column),
@@ -132,7 +134,9 @@ fn by_source(source: &SourceType) -> Target {
         SourceType::Float8 => Target::Float { double: true },
         SourceType::Numeric { scale, .. } => Target::Numeric { scale: Some(*scale) },
         SourceType::NumericUnbounded => Target::Numeric { scale: None },
-        SourceType::String | SourceType::Uuid | SourceType::Enum | SourceType::Text => Target::Text,
+        SourceType::String | SourceType::Uuid | SourceType::Enum | SourceType::Text | SourceType::Inet => Target::Text,
+        SourceType::Time => Target::Time,
+        SourceType::Hstore => Target::Hstore,
         SourceType::Bytea => Target::Bytea,
         SourceType::Date => Target::Date,
         SourceType::Timestamp => Target::Timestamp,
@@ -210,7 +214,8 @@ pub(super) fn by_schema(connect: &ConnectType) -> (String, SourceType) {
         (_, Kind::Array(items)) => {
             let (name, element) = by_schema(items);
             let source = match element {
-                SourceType::Text | SourceType::Vector | SourceType::Array(_) => SourceType::Text,
+                SourceType::Vector | SourceType::Array(_) => SourceType::Text,
+                element if element.is_text_output() => SourceType::Text,
                 element => SourceType::Array(Box::new(element)),
             };
             return match connect.logical() {
@@ -236,7 +241,7 @@ pub(super) fn by_schema(connect: &ConnectType) -> (String, SourceType) {
             ("time with time zone", SourceType::Text)
         }
         (name, _) if name.ends_with("Timestamp") => ("timestamp without time zone", SourceType::Timestamp),
-        (name, _) if name.ends_with("Time") => ("time without time zone", SourceType::Text),
+        (name, _) if name.ends_with("Time") => ("time without time zone", SourceType::Time),
         (name, _) if name.ends_with("Duration") || name == "io.debezium.time.Interval" => {
             ("interval", SourceType::Text)
         }
@@ -255,7 +260,7 @@ pub(super) fn by_schema(connect: &ConnectType) -> (String, SourceType) {
         (_, Kind::Boolean) => ("boolean", SourceType::Bool),
         (_, Kind::String) => ("text", SourceType::String),
         (_, Kind::Bytes) => ("bytea", SourceType::Bytea),
-        (_, Kind::Map) => ("hstore", SourceType::Text),
+        (_, Kind::Map) => ("hstore", SourceType::Hstore),
         (_, Kind::Struct) => ("struct", SourceType::Text),
     };
     (name.to_owned(), source)
@@ -279,15 +284,8 @@ pub(super) fn of_schema(connect: &ConnectType) -> Base {
     let declared = Declared::of(&type_name);
     let target = match (&source, declared.name) {
         (SourceType::Text, "interval") => Target::Interval,
-        (SourceType::Text, "time") => {
-            if declared.zone {
-                Target::TimeTz
-            } else {
-                Target::Time
-            }
-        }
+        (SourceType::Text, "time") => Target::TimeTz,
         (SourceType::Text, "bit") => Target::Bits { length: None },
-        (SourceType::Text, "hstore") => Target::Hstore,
         (SourceType::Text, "geometry") => Target::Geometry,
         (SourceType::Text, "sparsevec") => Target::SparseVector,
         (source, _) => by_source(source),

@@ -25,7 +25,8 @@ pub(super) fn source_type(facts: &TypeFacts<'_>) -> SourceType {
     match (facts.arrays, held(facts)) {
         (0, held) => held,
         // The elements' text lies inside the array's own text form, quoted; there is no array of such texts on the wire.
-        (_, SourceType::Text | SourceType::Vector) => SourceType::Text,
+        (_, SourceType::Vector) => SourceType::Text,
+        (_, held) if held.is_text_output() => SourceType::Text,
         (1, held) if facts.dimensions <= 1 => SourceType::Array(Box::new(held)),
         _ => SourceType::Text,
     }
@@ -46,12 +47,15 @@ fn held(facts: &TypeFacts<'_>) -> SourceType {
         (19 | 25 | 114 | 142 | 1042 | 1043, ..) => SourceType::String,
         (700, ..) => SourceType::Float4,
         (701, ..) => SourceType::Float8,
+        (869, ..) => SourceType::Inet,
         (1082, ..) => SourceType::Date,
+        (1083, ..) => SourceType::Time,
         (1114, ..) => SourceType::Timestamp,
         (1184, ..) => SourceType::TimestampTz,
         (1700, ..) => numeric(facts.modifier),
         (2950, ..) => SourceType::Uuid,
         (_, Some("citext"), "citext") => SourceType::String,
+        (_, Some("hstore"), "hstore") => SourceType::Hstore,
         (_, Some("vector"), "vector" | "halfvec") => SourceType::Vector,
         _ if facts.is_enum => SourceType::Enum,
         _ => SourceType::Text,
@@ -98,7 +102,9 @@ mod tests {
         assert_eq!(source_type(&facts(23, -1, 1, 0)), int4, "CREATE TABLE AS leaves no dimensions");
         assert_eq!(source_type(&facts(23, -1, 1, 2)), SourceType::Text, "int[][]");
         assert_eq!(source_type(&facts(23, -1, 2, 1)), SourceType::Text, "an array of a domain over an array");
+        assert_eq!(source_type(&facts(869, -1, 0, 0)), SourceType::Inet);
         assert_eq!(source_type(&facts(869, -1, 1, 1)), SourceType::Text, "inet[]");
+        assert_eq!(source_type(&facts(650, -1, 0, 0)), SourceType::Text, "cidr");
     }
 
     #[test]
@@ -111,6 +117,7 @@ mod tests {
         assert_eq!(of(Some("vector"), "vector"), SourceType::Vector);
         assert_eq!(of(Some("vector"), "halfvec"), SourceType::Vector);
         assert_eq!(of(Some("vector"), "sparsevec"), SourceType::Text);
+        assert_eq!(of(Some("hstore"), "hstore"), SourceType::Hstore);
         assert_eq!(of(Some("citext"), "citext"), SourceType::String);
         assert_eq!(of(None, "citext"), SourceType::Text);
     }

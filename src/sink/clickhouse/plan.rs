@@ -1,7 +1,7 @@
 //! What a table of the source becomes: which columns under which types, and what sorts them.
 
 use super::types::{Loss, losses, mapped, overridden};
-use crate::batch::{ColumnType, LogForm, Transform, ValueType};
+use crate::batch::{ColumnType, LogForm, Transform};
 use crate::change::{Column, ReplicaIdentity, SourceType, TableName, TableSchema};
 use crate::config::{ClickHouseSettings, Deletes, Keyless, TableMode, TableRule, WrittenColumn};
 use crate::error::{Error, Kind, Result};
@@ -234,7 +234,7 @@ pub fn signed_log_name(view: &str) -> String {
 
 /// What was not sent is NULL in a log, whatever the source allows.
 fn bearing_null(column_type: ColumnType) -> ColumnType {
-    let nullable = !matches!(column_type.value, ValueType::Array(_));
+    let nullable = !column_type.value.is_collection();
     ColumnType { nullable: nullable || column_type.nullable, ..column_type }
 }
 

@@ -37,7 +37,8 @@ fn value_type(source: &SourceType, in_key: bool) -> ValueType {
         SourceType::Float8 => ValueType::Float64,
         SourceType::Uuid => ValueType::Uuid,
         SourceType::Enum => ValueType::LowCardinality,
-        SourceType::String | SourceType::Bytea | SourceType::NumericUnbounded | SourceType::Text => ValueType::String,
+        SourceType::String | SourceType::Bytea | SourceType::NumericUnbounded => ValueType::String,
+        SourceType::Text | SourceType::Time | SourceType::Inet | SourceType::Hstore => ValueType::String,
         // In the key two rows must never become one, so what has values beyond ClickHouse's is stored as text there.
         SourceType::Numeric { .. }
         | SourceType::Date
@@ -72,10 +73,9 @@ fn decimal(precision: u16, scale: i16) -> Option<ValueType> {
 }
 
 /// Adds whether NULL can be stored: where the column may be NULL, or a value may have to become NULL; never in the key, and never for
-/// arrays, of which ClickHouse has no nullable ones.
+/// arrays and maps, of which ClickHouse has no nullable ones.
 fn completed(column: &Column, value: ValueType, in_key: bool) -> ColumnType {
-    let array = matches!(value, ValueType::Array(_));
-    let nullable = !in_key && !array && (!column.not_null || !always_fits(&column.source_type, &value));
+    let nullable = !in_key && !value.is_collection() && (!column.not_null || !always_fits(&column.source_type, &value));
     ColumnType { value, nullable }
 }
 
@@ -94,10 +94,17 @@ pub fn supported(source: &SourceType, target: &ValueType) -> bool {
             true
         }
         (ValueType::Decimal { .. }, S::Numeric { .. } | S::NumericUnbounded | S::Int2 | S::Int4 | S::Int8) => true,
-        (ValueType::LowCardinality, S::String | S::Text | S::Enum) => true,
-        (ValueType::Date32, S::Date) => true,
+        (ValueType::LowCardinality, source) if source.is_text_output() => true,
+        (ValueType::LowCardinality, S::String | S::Enum) => true,
+        (ValueType::Date32 | ValueType::Date, S::Date) => true,
         (ValueType::DateTime64 { precision }, S::Timestamp | S::TimestampTz) => *precision <= MICROSECONDS,
-        (ValueType::Uuid, S::Uuid) => true,
+        (ValueType::DateTime, S::Timestamp | S::TimestampTz) => true,
+        (ValueType::Time, S::Time) => true,
+        (ValueType::Time64 { precision }, S::Time) => *precision <= MICROSECONDS,
+        (ValueType::Uuid, S::Uuid | S::String) => true,
+        (ValueType::Ipv4 | ValueType::Ipv6, S::Inet) => true,
+        (ValueType::FixedString(_), S::String | S::Bytea) => true,
+        (ValueType::Map, S::Hstore) => true,
         (ValueType::Array(element), S::Vector) => element.value == ValueType::Float32,
         (ValueType::Array(element), S::Array(source)) => {
             element.value != ValueType::LowCardinality && supported(source, &element.value)
@@ -117,10 +124,14 @@ fn possible(source: &SourceType) -> String {
         SourceType::Float4 => "Float32, Float64",
         SourceType::Float8 => "Float64",
         SourceType::Numeric { .. } | SourceType::NumericUnbounded => "Decimal(P, S), Float64",
-        SourceType::String | SourceType::Text | SourceType::Enum => "LowCardinality(String)",
-        SourceType::Bytea => return "String".to_owned(),
-        SourceType::Date => "Date32",
-        SourceType::Timestamp | SourceType::TimestampTz => "DateTime64(0) to DateTime64(6), in UTC",
+        SourceType::String => "LowCardinality(String), FixedString(N), UUID",
+        SourceType::Text | SourceType::Enum => "LowCardinality(String)",
+        SourceType::Bytea => "FixedString(N)",
+        SourceType::Date => "Date32, Date",
+        SourceType::Time => "Time64(0) to Time64(6), Time, LowCardinality(String)",
+        SourceType::Timestamp | SourceType::TimestampTz => "DateTime64(0) to DateTime64(6) or DateTime, in UTC,",
+        SourceType::Inet => "IPv4, IPv6, LowCardinality(String)",
+        SourceType::Hstore => "Map(String, Nullable(String)), LowCardinality(String)",
         SourceType::Uuid => "UUID",
         SourceType::Vector => "Array(Float32)",
         SourceType::Array(element) => return format!("Array of {}; or String", possible(element)),
@@ -139,8 +150,11 @@ pub(super) fn overridden(column: &Column, wanted: &str, in_key: bool) -> Result<
     if !supported(&column.source_type, &asked.value) {
         return Err(refused("its values do not fit"));
     }
-    if in_key && (asked.nullable || matches!(asked.value, ValueType::Array(_))) {
+    if in_key && (asked.nullable || asked.value.is_collection()) {
         return Err(refused("it is part of the sorting key"));
+    }
+    if in_key && cuts(&column.source_type, &asked.value) {
+        return Err(refused("it is part of the sorting key, and values that are cut become one"));
     }
     let value = match asked.value {
         // Elements of an array may always be NULL at the source.
@@ -163,10 +177,22 @@ fn integer_digits(source: &SourceType) -> Option<u8> {
     }
 }
 
+/// Whether two values may be stored as the same one.
+fn cuts(source: &SourceType, target: &ValueType) -> bool {
+    match (source, target) {
+        (_, ValueType::DateTime64 { precision } | ValueType::Time64 { precision }) => *precision < MICROSECONDS,
+        (_, ValueType::DateTime | ValueType::Time) => true,
+        (SourceType::Numeric { .. } | SourceType::NumericUnbounded, ValueType::Float64) => true,
+        _ => false,
+    }
+}
+
 /// Whether no value has to become NULL.
 fn always_fits(source: &SourceType, target: &ValueType) -> bool {
     match (source, target) {
-        (_, ValueType::Date32 | ValueType::DateTime64 { .. }) => false,
+        (_, ValueType::Date32 | ValueType::DateTime64 { .. } | ValueType::Date | ValueType::DateTime) => false,
+        (_, ValueType::Ipv4 | ValueType::Ipv6 | ValueType::FixedString(_)) => false,
+        (SourceType::String, ValueType::Uuid) => false,
         (_, ValueType::Decimal { precision, scale }) => {
             integer_digits(source).is_some_and(|digits| precision - scale >= digits)
         }
@@ -176,12 +202,13 @@ fn always_fits(source: &SourceType, target: &ValueType) -> bool {
 
 /// What storing a column as this type can lose.
 pub(super) fn losses(column: &Column, stored: &ColumnType, in_key: bool) -> Vec<Loss> {
-    let array = matches!(stored.value, ValueType::Array(_));
+    let array = stored.value.is_collection();
     let mut found = value_losses(&column.source_type, &stored.value, in_key);
     if array && !column.not_null {
-        found.push("NULL is stored as an empty array".to_owned());
+        let kind = if stored.value == ValueType::Map { "map" } else { "array" };
+        found.push(format!("NULL is stored as an empty {kind}"));
     }
-    if array && column.source_type != SourceType::Vector {
+    if matches!(stored.value, ValueType::Array(_)) && column.source_type != SourceType::Vector {
         found.push(
             "lower bounds other than 1 are dropped, and a value of several dimensions cannot be stored".to_owned(),
         );
@@ -202,6 +229,24 @@ fn value_losses(source: &SourceType, target: &ValueType, in_key: bool) -> Vec<St
                 found.push(format!("only {precision} digits of a second are kept"));
             }
             found
+        }
+        (_, ValueType::Date) => vec![format!("dates before 1970-01-01 or after 2149-06-06 {fate}")],
+        (_, ValueType::DateTime) => vec![
+            format!("times before 1970-01-01 or after 2106-02-07 06:28:15 {fate}"),
+            "only whole seconds are kept".to_owned(),
+        ],
+        (_, ValueType::Time | ValueType::Time64 { precision: 0 }) => vec!["only whole seconds are kept".to_owned()],
+        (_, ValueType::Time64 { precision: precision @ 1..MICROSECONDS }) => {
+            vec![format!("only {precision} digits of a second are kept")]
+        }
+        (_, ValueType::Ipv4) => vec![format!("networks and IPv6 addresses {fate}")],
+        (_, ValueType::Ipv6) => vec![
+            format!("networks, and IPv6 addresses of the form ::ffff:a.b.c.d, {fate}"),
+            "an IPv4 address is stored as ::ffff:a.b.c.d".to_owned(),
+        ],
+        (_, ValueType::FixedString(len)) => vec![format!("values of any other length than {len} bytes {fate}")],
+        (SourceType::String, ValueType::Uuid) => {
+            vec![format!("texts that are no UUID in lower case with hyphens {fate}")]
         }
         (SourceType::Numeric { .. } | SourceType::NumericUnbounded, ValueType::Float64) => {
             vec!["only about 16 digits are kept".to_owned()]

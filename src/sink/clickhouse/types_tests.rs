@@ -58,6 +58,9 @@ rows! {
     enums: SourceType::Enum =>
         ["LowCardinality(Nullable(String))", "LowCardinality(String)", "LowCardinality(String)"];
     vector: SourceType::Vector => ["Array(Float32)", "Array(Float32)", "String"];
+    time: SourceType::Time => ["Nullable(String)", "String", "String"];
+    inet: SourceType::Inet => ["Nullable(String)", "String", "String"];
+    hstore: SourceType::Hstore => ["Nullable(String)", "String", "String"];
     everything_else: SourceType::Text => ["Nullable(String)", "String", "String"];
     array_of_integers: array(SourceType::Int4) => ["Array(Nullable(Int32))", "Array(Nullable(Int32))", "String"];
     array_of_enums: array(SourceType::Enum) => ["Array(Nullable(String))", "Array(Nullable(String))", "String"];
@@ -84,6 +87,12 @@ fn overrides_keep_room_for_null() {
         (array(SourceType::Int2), false, "String", "Nullable(String)"),
         (SourceType::Vector, false, "Array(Float32)", "Array(Float32)"),
         (SourceType::Uuid, true, "String", "String"),
+        (SourceType::Time, true, "Time64(6)", "Time64(6)"),
+        (SourceType::Inet, true, "IPv4", "Nullable(IPv4)"),
+        (SourceType::Hstore, false, "Map(String, Nullable(String))", "Map(String, Nullable(String))"),
+        (SourceType::String, true, "FixedString(3)", "Nullable(FixedString(3))"),
+        (SourceType::Date, true, "Date", "Nullable(Date)"),
+        (SourceType::Timestamp, true, "DateTime", "Nullable(DateTime('UTC'))"),
     ] {
         let found = overridden(&column(source.clone(), not_null), wanted, false).unwrap();
         assert_eq!(found.to_string(), stored, "{source:?} as {wanted}");
@@ -99,6 +108,18 @@ fn a_key_may_be_stored_as_asked_but_never_as_null() {
     assert!(told.iter().any(|loss| loss.what.ends_with("cannot be stored")), "{told:?}");
     assert!(overridden(&time, "Nullable(DateTime64(6))", true).is_err());
     assert!(overridden(&column(array(SourceType::Int4), true), "Array(Int32)", true).is_err());
+    assert!(overridden(&column(SourceType::Hstore, true), "Map(String, Nullable(String))", true).is_err());
+    assert_eq!(overridden(&column(SourceType::Inet, true), "IPv6", true).unwrap().to_string(), "IPv6");
+    for (source, cut) in [
+        (SourceType::TimestampTz, "DateTime64(3)"),
+        (SourceType::Timestamp, "DateTime"),
+        (SourceType::Time, "Time64(5)"),
+        (SourceType::Time, "Time"),
+        (SourceType::NumericUnbounded, "Float64"),
+    ] {
+        let error = overridden(&column(source, true), cut, true).unwrap_err();
+        assert!(error.message().ends_with("values that are cut become one"), "{cut}: {error}");
+    }
 }
 
 #[test]
@@ -111,7 +132,8 @@ fn impossible_overrides_name_what_is_possible() {
         (SourceType::Bytea, "LowCardinality(String)"),
         (SourceType::Date, "DateTime64(6)"),
         (SourceType::Timestamp, "DateTime64(7)"),
-        (SourceType::Timestamp, "DateTime"),
+        (SourceType::Date, "DateTime"),
+        (SourceType::Inet, "FixedString(4)"),
         (array(SourceType::Enum), "Array(LowCardinality(String))"),
         (SourceType::Vector, "Array(Float64)"),
         (SourceType::Text, "JSON"),

@@ -1,9 +1,10 @@
 //! Types that the configuration asks for: with values that fit and values that do not, by the copy, the stream and a repair; and those that are refused
 //! before anything is made.
 
-use crate::support::{Outcome, Stage};
+use crate::support::{Connect, Kafka, Outcome, Stage};
 use serde_json::Value;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// A column's type, the type asked for, and values with what is to be stored of each.
 struct Case {
@@ -94,16 +95,112 @@ const CASES: &[Case] = &[
     case("bool", "String", &[("true", "t")], 0),
 ];
 
+/// The same of types that no column has unless it is asked for: these come through Debezium, too.
+const ASKED: &[Case] = &[
+    case(
+        "time",
+        "Time64(6)",
+        &[
+            ("'24:00:00'", "24:00:00.000000"),
+            ("'00:00:00'", "00:00:00.000000"),
+            ("'00:00:00.000001'", "00:00:00.000001"),
+            ("'23:59:59.999999'", "23:59:59.999999"),
+        ],
+        0,
+    ),
+    case("time", "Time64(3)", &[("'12:30:00.1239'", "12:30:00.123"), ("'24:00:00'", "24:00:00.000")], 0),
+    case("time(3)", "Time", &[("'12:30:00.999'", "12:30:00"), ("'24:00:00'", "24:00:00")], 0),
+    case(
+        "hstore",
+        "Map(String, Nullable(String))",
+        &[
+            ("'bb=>NULL, a=>x'", "{'a':'x','bb':NULL}"),
+            ("''", "{}"),
+            (r#"'"q\"\\"=>"NULL", ""=>"", "é"=>"1, 2"'"#, r#"{'':'','é':'1, 2','q"\\':'NULL'}"#),
+        ],
+        0,
+    ),
+    case(
+        "inet",
+        "IPv4",
+        &[
+            ("'10.0.0.1'", "10.0.0.1"),
+            ("'255.255.255.255/32'", "255.255.255.255"),
+            ("'10.0.0.1/8'", "NULL"),
+            ("'::1'", "NULL"),
+            ("'0.0.0.0'", "0.0.0.0"),
+        ],
+        2,
+    ),
+    case(
+        "inet",
+        "IPv6",
+        &[
+            ("'2001:db8::8:800:200c:417a'", "2001:db8::8:800:200c:417a"),
+            ("'::1'", "::1"),
+            ("'10.0.0.1'", "::ffff:10.0.0.1"),
+            ("'::ffff:10.0.0.1'", "NULL"),
+            ("'2001:db8::/32'", "NULL"),
+            ("'10.0.0.0/24'", "NULL"),
+        ],
+        3,
+    ),
+    case(
+        "text",
+        "UUID",
+        &[
+            ("'00112233-4455-6677-8899-aabbccddeeff'", "00112233-4455-6677-8899-aabbccddeeff"),
+            ("'00112233-4455-6677-8899-AABBCCDDEEFF'", "NULL"),
+            ("''", "NULL"),
+            ("'00112233-4455-6677-8899-aabbccddeeff '", "NULL"),
+        ],
+        3,
+    ),
+    case("bytea", "FixedString(4)", &[("'\\x61620063'", "ab\0c"), ("'\\x616263'", "NULL"), ("''", "NULL")], 2),
+    case("char(3)", "FixedString(3)", &[("'ab'", "ab "), ("'é'", "NULL")], 1),
+    case("varchar(3)", "FixedString(3)", &[("'éa'", "éa"), ("'a'", "NULL"), ("'ééé'", "NULL")], 2),
+    case(
+        "date",
+        "Date",
+        &[
+            ("'1970-01-01'", "1970-01-01"),
+            ("'2149-06-06'", "2149-06-06"),
+            ("'2149-06-07'", "NULL"),
+            ("'1969-12-31'", "NULL"),
+        ],
+        2,
+    ),
+    case(
+        "timestamptz",
+        "DateTime",
+        &[
+            ("'1970-01-01 00:00:00.9+00'", "1970-01-01 00:00:00"),
+            ("'2106-02-07 06:28:15.999999+00'", "2106-02-07 06:28:15"),
+            ("'2106-02-07 06:28:16+00'", "NULL"),
+            ("'1969-12-31 23:59:59.999999+00'", "NULL"),
+        ],
+        2,
+    ),
+];
+
+fn cases() -> impl Iterator<Item = (usize, &'static Case)> {
+    CASES.iter().chain(ASKED).enumerate()
+}
+
 /// What is refused, and a type that is named instead.
 const REFUSED: &[(&str, &str, &str)] = &[
     ("bigint", "Int32", "Int64"),
     ("bigint", "Float64", "Decimal(P, S)"),
     ("jsonb", "JSON", "LowCardinality(String)"),
-    ("time", "Time64(6)", "LowCardinality(String)"),
-    ("hstore", "Map(String, Nullable(String))", "LowCardinality(String)"),
-    ("inet", "IPv4", "LowCardinality(String)"),
-    ("inet", "IPv6", "LowCardinality(String)"),
-    ("date", "Date", "Date32"),
+    ("time", "Time64(9)", "Time64(0) to Time64(6)"),
+    ("timetz", "Time64(6)", "LowCardinality(String)"),
+    ("interval", "Time64(6)", "LowCardinality(String)"),
+    ("time[]", "Array(Time64(6))", "LowCardinality(String)"),
+    ("hstore", "Map(String, String)", "Map(String, Nullable(String))"),
+    ("jsonb", "Map(String, Nullable(String))", "LowCardinality(String)"),
+    ("cidr", "IPv4", "LowCardinality(String)"),
+    ("text", "IPv6", "LowCardinality(String)"),
+    ("uuid", "FixedString(36)", "UUID"),
     ("date", "DateTime64(3)", "Date32"),
     ("timestamp", "DateTime64(9)", "DateTime64(0) to DateTime64(6)"),
     ("timestamp", "DateTime64(3, 'Europe/Berlin')", "in UTC"),
@@ -121,7 +218,7 @@ const PRELUDE: &str = "CREATE EXTENSION hstore; CREATE TYPE mood AS ENUM ('sad')
 
 /// One table a case: `id` and the value, from `first` on.
 fn insert(stage: &Stage, first: usize) {
-    for (number, case) in CASES.iter().enumerate() {
+    for (number, case) in cases() {
         for (place, (value, _)) in case.values.iter().enumerate() {
             stage.postgres.execute(&format!("INSERT INTO t{number:02} VALUES ({}, {value})", first + place));
         }
@@ -129,15 +226,20 @@ fn insert(stage: &Stage, first: usize) {
 }
 
 fn prove(stage: &Stage, way: &str, first: usize) {
-    for (number, case) in CASES.iter().enumerate() {
+    for (number, case) in cases() {
         for (place, (value, expected)) in case.values.iter().enumerate() {
             let stored = stage.clickhouse.value(&format!(
                 "SELECT ifNull(toString(v), 'NULL') FROM {{db}}.t{number:02} FINAL WHERE id = {}",
                 first + place
             ));
-            assert_eq!(stored, *expected, "{} as {} by {way}: {value}", case.source, case.wanted);
+            assert_eq!(stored, escaped(expected), "{} as {} by {way}: {value}", case.source, case.wanted);
         }
     }
+}
+
+/// A text as the answer's format has it.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('\'', "\\'").replace('\0', "\\0")
 }
 
 fn done(outcome: Outcome) -> Outcome {
@@ -150,7 +252,7 @@ fn types_of_the_configuration_hold_what_fits_and_count_the_rest() {
     let stage = Stage::new("overrides");
     let mut config = "tables:\n".to_owned();
     stage.postgres.execute(PRELUDE);
-    for (number, case) in CASES.iter().enumerate() {
+    for (number, case) in cases() {
         stage.postgres.execute(&format!("CREATE TABLE t{number:02} (id int PRIMARY KEY, v {} NOT NULL)", case.source));
         writeln!(config, "  - source: public.t{number:02}\n    columns: {{v: {{type: \"{}\"}}}}", case.wanted).unwrap();
     }
@@ -161,7 +263,7 @@ fn types_of_the_configuration_hold_what_fits_and_count_the_rest() {
     insert(&stage, 100);
     done(stage.pipectl(&["sync", "--until-caught-up"]));
     prove(&stage, "the stream", 100);
-    for number in 0..CASES.len() {
+    for (number, _) in cases() {
         stage.clickhouse.execute(&format!("TRUNCATE TABLE {{db}}.t{number:02}"));
     }
     done(stage.pipectl(&["verify", "--repair", "--yes"]));
@@ -172,16 +274,94 @@ fn types_of_the_configuration_hold_what_fits_and_count_the_rest() {
         |arguments: &[&str]| -> Value { serde_json::from_str(&done(stage.pipectl(arguments)).stdout).unwrap() };
     for told in [document(&["status", "--output", "json"]), document(&["verify", "--output", "json"])] {
         let tables = told["tables"].as_array().unwrap();
-        assert_eq!(tables.len(), CASES.len());
+        assert_eq!(tables.len(), cases().count());
         for table in tables {
             let number: usize = table["source"].as_str().unwrap().trim_start_matches("public.t").parse().unwrap();
-            let case = &CASES[number];
+            let (_, case) = cases().nth(number).unwrap();
             let lost = table["policy_nulls"]["v"].as_u64().unwrap_or(0);
             assert_eq!(lost, 2 * case.lost as u64, "{} as {}: {table:#}", case.source, case.wanted);
         }
     }
     let status = done(stage.pipectl(&["status"])).stdout;
     assert!(status.contains("t00.v: 8 values that ClickHouse cannot hold were stored as NULL"), "{status}");
+}
+
+#[test]
+fn types_of_the_configuration_are_stored_the_same_by_debezium() {
+    let stage = Stage::new("overrides_topics");
+    let (kafka, connect) = (Kafka::of(&stage), Connect::of(&stage));
+    stage.postgres.execute(PRELUDE);
+    let column = |number: usize| format!("c{number:02}");
+    let columns = |of: fn(&Case) -> String| {
+        let each = ASKED.iter().enumerate().map(|(number, case)| format!("{}{}", column(number), of(case)));
+        each.collect::<Vec<_>>().join(", ")
+    };
+    let declared = columns(|case| format!(" {}", case.source));
+    stage.postgres.execute(&format!("CREATE TABLE t (id int PRIMARY KEY, {declared})"));
+    let asked = columns(|case| format!(": {{type: \"{}\"}}", case.wanted));
+    stage.config(&format!(
+        "kafka:\n  brokers: {}\n  topic_prefix: {}\n  connect_url: {}\nsync:\n  source: kafka\ntables:\n  - source: public.t\n    columns: {{{asked}}}\n",
+        kafka.brokers, stage.name, connect.url
+    ));
+    let rows = ASKED.iter().map(|case| case.values.len()).max().unwrap();
+    let insert = |first: usize| {
+        for place in 0..rows {
+            let values = ASKED.iter().map(|case| case.values.get(place).map_or("NULL", |(value, _)| value));
+            let values = values.collect::<Vec<_>>().join(", ");
+            stage.postgres.execute(&format!("INSERT INTO t VALUES ({}, {values})", first + place));
+        }
+    };
+    insert(0);
+    connect.apply(&Connect::debezium(
+        &stage,
+        &[
+            ("table.include.list", "public.t"),
+            ("time.precision.mode", "microseconds"),
+            ("hstore.handling.mode", "json"),
+            ("heartbeat.interval.ms", "200"),
+        ],
+    ));
+    connect.wait_until_it_streams(&stage);
+    insert(100);
+    done(stage.invocation(&["sync", "--until-caught-up"]).spawn().finish(Duration::from_mins(4)));
+    for (number, case) in ASKED.iter().enumerate() {
+        for first in [0, 100] {
+            for place in 0..rows {
+                let stored = stage.clickhouse.value(&format!(
+                    "SELECT ifNull(toString({}), 'NULL') FROM {{db}}.t FINAL WHERE id = {}",
+                    column(number),
+                    first + place
+                ));
+                let null = if case.wanted.starts_with("Map") { "{}" } else { "NULL" };
+                let expected = case.values.get(place).map_or(null, |(_, expected)| expected);
+                assert_eq!(stored, escaped(expected), "{} as {}, row {}", case.source, case.wanted, first + place);
+            }
+        }
+    }
+    done(stage.pipectl(&["verify"]));
+}
+
+/// What can be lost is said before it is, and by the names of the columns.
+#[test]
+fn what_a_type_can_lose_is_told_before_the_table_is_made() {
+    let stage = Stage::new("overrides_losses");
+    stage.postgres.execute(PRELUDE);
+    stage.postgres.execute("CREATE TABLE t (id int PRIMARY KEY, a inet, b hstore, c time, d bytea)");
+    stage.config(
+        "tables:\n  - source: public.t\n    columns:\n      a: {type: IPv6}\n      b: {type: 'Map(String, Nullable(String))'}\n      \
+         c: {type: Time64(3)}\n      d: {type: FixedString(16)}\n",
+    );
+    let told = done(stage.pipectl(&["create-tables", "--dry-run"]));
+    let told = format!("{}{}", told.stdout, told.stderr);
+    for loss in [
+        "networks, and IPv6 addresses of the form ::ffff:a.b.c.d, become NULL",
+        "an IPv4 address is stored as ::ffff:a.b.c.d",
+        "NULL is stored as an empty map",
+        "only 3 digits of a second are kept",
+        "values of any other length than 16 bytes become NULL",
+    ] {
+        assert!(told.contains(loss), "{loss}: {told}");
+    }
 }
 
 #[test]
