@@ -8,7 +8,7 @@ use pipectl::decode::debezium::{
     ConnectSchema, Envelope, Form, Forms, Object, Parsed, RecordShape, RowReader, SchemaText, ShapeField, column, form,
     record, record_known,
 };
-use pipectl::decode::{array, copy, number, pgoutput, time};
+use pipectl::decode::{array, assignment, copy, number, pgoutput, time};
 use serde::de::IgnoredAny;
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -36,6 +36,11 @@ pub(crate) const TARGETS: &[Target] = &[
         name: "copy",
         read: read_copy,
         words: &[b"PGCOPY\n\xff\r\n\0", b"\xff\xff\xff\xff", b"\0\x01", b"\xff\xff"],
+    },
+    Target {
+        name: "assignment",
+        read: read_assignment,
+        words: &[b"\0\x01", b"\0\0\0\x01", b"\0\x01a", b"\xff\xff\xff\xff"],
     },
     Target { name: "values", read: read_values, words: VALUES },
     Target { name: "columns", read: read_columns, words: VALUES },
@@ -171,6 +176,10 @@ fn read_copy(bytes: &[u8]) -> u64 {
         })
     };
     hash(&(one(true), one(false)))
+}
+
+fn read_assignment(bytes: &[u8]) -> u64 {
+    answer(assignment::partitions(bytes), |found| hash(&found))
 }
 
 /// Numbers, times and arrays, in both forms.

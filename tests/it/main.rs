@@ -28,6 +28,7 @@ mod kafka_login;
 mod kafka_operation;
 mod kafka_records;
 mod kafka_stack;
+mod kafka_static;
 mod kafka_sync;
 mod kafka_tables;
 mod kafka_types;

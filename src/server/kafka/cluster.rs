@@ -7,7 +7,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::metadata::MetadataPartition;
+use rdkafka::metadata::{Metadata, MetadataPartition};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -53,6 +53,22 @@ pub struct Topic {
     pub partitions: Vec<i32>,
 }
 
+/// The topics of an answer, in the order of their names, without Kafka's own (`__consumer_offsets`).
+pub fn topics(metadata: &Metadata) -> Vec<Topic> {
+    let mut topics: Vec<Topic> = metadata
+        .topics()
+        .iter()
+        .filter(|topic| topic.name() != "__consumer_offsets" && topic.name() != "__transaction_state")
+        .map(|topic| {
+            let mut partitions: Vec<i32> = topic.partitions().iter().map(MetadataPartition::id).collect();
+            partitions.sort_unstable();
+            Topic { name: topic.name().to_owned(), partitions }
+        })
+        .collect();
+    topics.sort_by(|left, right| left.name.cmp(&right.name));
+    topics
+}
+
 impl Cluster {
     /// A client of a configuration; nothing is sent yet. [`Cluster::committed`] needs a `group.id` in it, which never joins.
     ///
@@ -74,18 +90,7 @@ impl Cluster {
             .consumer
             .fetch_metadata(None, TIMEOUT)
             .map_err(|error| self.failed(&format!("could not list the topics of {}", self.brokers), &error))?;
-        let mut topics: Vec<Topic> = metadata
-            .topics()
-            .iter()
-            .filter(|topic| topic.name() != "__consumer_offsets" && topic.name() != "__transaction_state")
-            .map(|topic| {
-                let mut partitions: Vec<i32> = topic.partitions().iter().map(MetadataPartition::id).collect();
-                partitions.sort_unstable();
-                Topic { name: topic.name().to_owned(), partitions }
-            })
-            .collect();
-        topics.sort_by(|left, right| left.name.cmp(&right.name));
-        Ok(topics)
+        Ok(topics(&metadata))
     }
 
     /// The numbers of a topic's partitions.

@@ -5,6 +5,7 @@ mod context;
 mod poller;
 mod start;
 mod subscription;
+mod unassigned;
 
 pub use subscription::{ends, subscribed, subscription};
 

@@ -4,6 +4,7 @@ use super::GroupOptions;
 use super::consumer::{configuration, list, take};
 use super::context::{GroupContext, Positions, Rebalance};
 use super::start::{Known, offset};
+use super::unassigned::Unassigned;
 use crate::config::KafkaSettings;
 use crate::error::{Error, Kind, Result};
 use crate::flow::{Assigned, Chunk, GroupEvent};
@@ -73,6 +74,8 @@ pub(super) struct Poller {
     last: Option<(Arc<str>, i32, u32)>,
     paused: bool,
     away: bool,
+    /// Of a static member.
+    unassigned: Option<Unassigned>,
     finish: Option<oneshot::Sender<()>>,
 }
 
@@ -106,6 +109,7 @@ impl Poller {
             last: None,
             paused: false,
             away: false,
+            unassigned: config.get("group.instance.id").map(|_| Unassigned::new()),
             finish: None,
         })
     }
@@ -157,6 +161,9 @@ impl Poller {
                 }
             }
             self.rebalance()?;
+            if let Some(unassigned) = self.unassigned.as_mut().filter(|_| !self.away && self.revoked.is_none()) {
+                unassigned.look(&self.consumer, &self.options);
+            }
             if !self.waiting.is_empty() && self.tried.elapsed() >= TRY_AGAIN {
                 let waiting = std::mem::take(&mut self.waiting);
                 self.start(waiting)?;
