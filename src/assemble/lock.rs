@@ -89,6 +89,11 @@ impl PipelineLock {
         })
     }
 
+    /// The session's process at the server.
+    pub(super) fn pid(&self) -> i32 {
+        self.pid
+    }
+
     /// The session itself.
     pub(super) fn client(&self) -> &tokio_postgres::Client {
         &self.client

@@ -22,6 +22,7 @@ mod slots;
 mod status;
 mod switch;
 mod tables;
+mod waiting;
 
 pub use remove::{Made, made, remove};
 pub use repair::Repair;

@@ -8,6 +8,7 @@ use super::lock::PipelineLock;
 use super::recopy::{Shadow, resolve};
 use super::slots::{Start, decide};
 use super::tables::{make_tables, park_renamed, tell_parked};
+use super::waiting::Waits;
 use super::{SyncOptions, publication};
 use crate::batch::Ranges;
 use crate::change::{Lsn, Position, Version};
@@ -67,6 +68,11 @@ impl Preparation<'_> {
     pub(super) async fn run(&self) -> Result<Prepared> {
         let postgres = self.settings.postgres.as_ref().ok_or_else(no_postgres)?;
         let lock = PipelineLock::take(postgres).await?;
+        let waits = Waits::of(&lock, postgres, (self.progress, self.stop));
+        waits.told(Box::pin(self.behind(lock, postgres))).await
+    }
+
+    async fn behind(&self, lock: PipelineLock, postgres: &PostgresSettings) -> Result<Prepared> {
         super::switch::refuse_left(self.settings, Transport::Postgres).await?;
         let identity = identify_logical(postgres).await?;
         self.progress.expected_rows.store(0, Ordering::Relaxed);

@@ -1,7 +1,7 @@
 //! What an operator meets on the way through Kafka: what a running process tells, a destination that hangs, and switches that are refused.
 
 use crate::cli_pipeline::get;
-use crate::support::{Connect, Kafka, Piped, Proxy, Record, Stage};
+use crate::support::{Connect, Kafka, Piped, Postgres, Proxy, Record, Stage};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -54,6 +54,23 @@ fn a_destination_that_hangs_does_not_cost_the_membership() {
     running.signal("TERM");
     let ended = running.ended();
     assert_eq!(ended.status, Some(0), "{ended}");
+    piped.sync();
+    piped.equal();
+}
+
+#[test]
+fn a_table_that_another_session_holds_is_told_of_and_a_signal_ends_the_wait() {
+    let piped = Piped::new("kafka_held_table", SCHEMA, &[]);
+    let holder = Postgres::connect(&piped.stage.postgres.url);
+    holder.execute("BEGIN");
+    holder.execute("ALTER TABLE held ADD w int");
+    let mut running = piped.call(&["sync", "--until-caught-up"]).spawn();
+    let line = running.wait_for("waiting for a table");
+    assert!(line.contains("idle after ALTER"), "{line}");
+    running.signal("TERM");
+    let ended = running.ended();
+    assert_eq!(ended.status, Some(143), "{ended}");
+    holder.execute("COMMIT");
     piped.sync();
     piped.equal();
 }

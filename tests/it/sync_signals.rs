@@ -149,3 +149,33 @@ fn fill(path: &Path) {
     let piece = vec![1; 1 << 16];
     while std::io::Write::write_all(&mut file, &piece).is_ok() {}
 }
+
+#[test]
+fn a_table_that_another_session_holds_is_told_of_and_a_signal_ends_the_wait() {
+    let stage = Stage::new("held_table");
+    stage.config(ALL);
+    stage.postgres.execute(DOCS);
+    let holder = Postgres::connect(&stage.postgres.url);
+    let pid = holder.value("SELECT pg_backend_pid()");
+    holder.execute("BEGIN");
+    holder.execute("TRUNCATE public.scratch");
+    let mut running = stage.invocation(&["sync", "--until-caught-up"]).spawn();
+    let line = running.wait_for("waiting for a table");
+    assert!(line.contains(&format!("pid {pid} has locked, open for ")), "{line}");
+    assert!(
+        line.contains(&format!(
+            "idle after TRUNCATE; once it commits sync goes on, or end it: SELECT pg_terminate_backend({pid})"
+        )),
+        "{line}"
+    );
+    running.signal("TERM");
+    let ended = running.ended();
+    assert_eq!(ended.status, Some(143), "{ended}");
+    // Nothing of it waits on at the server, in the way of the next one, which waits as well and goes on by itself.
+    let mut running = stage.invocation(&["sync", "--until-caught-up"]).spawn();
+    running.wait_for("waiting for a table");
+    holder.execute("COMMIT");
+    let ended = running.ended();
+    assert_eq!(ended.status, Some(0), "{ended}");
+    stage.catch_up_and_verify();
+}

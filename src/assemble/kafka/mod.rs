@@ -71,7 +71,7 @@ pub(super) async fn sync(
     stop: &watch::Receiver<bool>,
 ) -> Result<Ended> {
     let server = clickhouse::connect(&settings.clickhouse)?;
-    let preparation = Preparation { settings, options, server: &server, progress };
+    let preparation = Preparation { settings, options, server: &server, progress, stop };
     let prepared = match retrying(progress, stop, || preparation.run()).await {
         Err(_) if *stop.borrow() => return Ok(Ended::Stopped),
         prepared => prepared?,

@@ -6,6 +6,7 @@ use super::super::prepare::{refuse_filled, table_record};
 use super::super::recopy::{Shadow, resolve};
 use super::super::switch;
 use super::super::tables::{make_tables, park_renamed, tell_parked};
+use super::super::waiting::Waits;
 use super::{cluster, forms, kafka};
 use crate::batch::Ranges;
 use crate::change::{Lsn, Offsets, Reached};
@@ -22,6 +23,7 @@ use crate::sync::Progress;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// How long to wait for the first topic: a connector that was made just now has none yet.
 const FIRST_TOPIC: Duration = Duration::from_secs(60);
@@ -47,6 +49,7 @@ pub(super) struct Preparation<'a> {
     pub(super) options: &'a SyncOptions,
     pub(super) server: &'a Server,
     pub(super) progress: &'a Arc<Progress>,
+    pub(super) stop: &'a watch::Receiver<bool>,
 }
 
 /// Where the topics ended when the pipeline changed over to them.
@@ -65,6 +68,18 @@ impl Preparation<'_> {
             Some(postgres) => Some(Arc::new(PipelineLock::share(postgres).await?)),
             None => None,
         };
+        let waits = match (&lock, &self.settings.postgres) {
+            (Some(lock), Some(postgres)) => Some(Waits::of(lock, postgres, (self.progress, self.stop))),
+            _ => None,
+        };
+        let work = Box::pin(self.behind(lock));
+        match waits {
+            Some(waits) => waits.told(work).await,
+            None => work.await,
+        }
+    }
+
+    async fn behind(&self, lock: Option<Arc<PipelineLock>>) -> Result<Prepared> {
         switch::refuse_left(self.settings, Transport::Kafka).await?;
         let (cluster, subscription) = cluster(self.settings)?;
         let cluster = Arc::new(cluster);
@@ -146,6 +161,9 @@ impl Preparation<'_> {
             if !told {
                 self.progress.note(format!("waiting for the first topic whose name begins with \"{prefix}.\""));
                 told = true;
+            }
+            if *self.stop.borrow() {
+                return Err(Error::new(Kind::Source, "stopped before there was a topic"));
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
