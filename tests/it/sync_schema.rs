@@ -203,6 +203,14 @@ fn a_table_with_another_key_is_copied_again() {
 }
 
 #[test]
+fn changes_of_a_time_before_columns_that_are_never_null_are_stored() {
+    let pipeline = Pipeline::new("before_columns", "CREATE TABLE a (id int PRIMARY KEY, n int)", "");
+    pipeline.sync();
+    pipeline.pg("INSERT INTO a VALUES (1, 1); DELETE FROM a; ALTER TABLE a ADD v text NOT NULL, ADD w int NOT NULL; INSERT INTO a VALUES (2, 2, 'x', 5)");
+    pipeline.equal();
+}
+
+#[test]
 fn names_that_stand_for_something_else_now() {
     let pipeline = Pipeline::new(
         "names_stand_for_else",

@@ -176,7 +176,7 @@ impl RecordIntake {
         self.truncations.retain(|truncation| truncation.layout.relation != relation);
     }
 
-    /// Takes a record in. `again`: what it asked for the first time was done.
+    /// Takes a record in. `again`: its table was looked up for it just now.
     #[inline]
     pub(super) fn take(&mut self, chunk: &Chunk, record: &Record, again: bool) -> Step {
         let place = self.partitions.get_mut(record.id as usize);

@@ -1,6 +1,7 @@
 //! What a record asks for before it can be taken in.
 
 use super::{Records, Step, avro, flat};
+use crate::batch::Fault;
 use crate::change::{Lsn, TableName, Version};
 use crate::decode::debezium::avro::SchemaId;
 use crate::error::Result;
@@ -35,12 +36,13 @@ impl<T: RecordTables> Records<T> {
                         return self.unregistered((chunk, record));
                     }
                 }
+                Step::Relax { table, column } if relaxed.contains(&(table, column.clone())) => {
+                    self.intake.give_up((chunk, record), format!("column \"{column}\" got {}", Fault::Null));
+                    return Ok(());
+                }
                 Step::Relax { table, column } => {
-                    again = relaxed.contains(&(table, column.clone()));
-                    if !again {
-                        self.relax(table, &column, source).await?;
-                        relaxed.push((table, column));
-                    }
+                    self.relax(table, &column, source).await?;
+                    relaxed.push((table, column));
                 }
                 Step::Truncate { table, version } => {
                     self.truncate((table, version), record, source).await?;

@@ -44,7 +44,7 @@ pub(super) struct Change<'a, 'm> {
     pub(super) avro: Option<&'a Known>,
     pub(super) place: (&'a Chunk, &'a Record),
     pub(super) version: Version,
-    /// Whether what it asked for the first time was done.
+    /// Whether its table was looked up for it just now.
     pub(super) again: bool,
     /// Its partition's number.
     pub(super) number: u64,
@@ -184,7 +184,7 @@ impl Change<'_, '_> {
     fn refused(&self, layout: &Layout, RowFault { column, fault }: RowFault) -> Refused {
         let column = layout.columns.get(column).map(|column| column.name.clone()).unwrap_or_default();
         match fault {
-            Fault::Null if !self.again => Step::Relax { table: self.index, column }.into(),
+            Fault::Null => Step::Relax { table: self.index, column }.into(),
             fault => Refused::Dead(format!("column \"{column}\" got {fault}")),
         }
     }
