@@ -33,8 +33,9 @@ matrix: ## the tests of the direct way on Postgres 14, 16, 17 and 18
 fuzz: ## bytes that nobody sent, for all that decodes, for FUZZ_SECONDS (300)
 	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),300) cargo test --locked --all-features --test fuzz -- --nocapture
 
-soak: ## random values of every type by every way, for SOAK_SECONDS (600)
+soak: ## random values of every type by every way, and random work beside kills, for SOAK_SECONDS (600) each
 	PIPECTL_VALUES_SEED=0 PIPECTL_VALUES_SECONDS=$(or $(SOAK_SECONDS),600) dev/test --test it values::every
+	PIPECTL_MODEL_SEED=0 PIPECTL_MODEL_SECONDS=$(or $(SOAK_SECONDS),600) dev/test --test it model::whatever
 
 compose-check: ## docker-compose.yml and the Dockerfiles, without a Docker engine
 	dev/compose-check

@@ -33,6 +33,7 @@ mod kafka_sync;
 mod kafka_tables;
 mod kafka_types;
 mod layers;
+mod model;
 mod recopy;
 mod seed;
 mod sql_files;
