@@ -13,62 +13,73 @@ pub(super) fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// Takes the rows of the old table into its shadow, before that is filled: those that are gone as they are; the others, right below the copy's version, as
-/// deleted now, which holds for what the copy does not have.
-pub(super) async fn carry(
-    server: &Server,
-    settings: &ClickHouseSettings,
-    (plan, shadow): (&TablePlan, &TableShape),
-    version: Version,
-    progress: &Progress,
-) -> Result<()> {
-    if !plan.keeps_deleted || version == Version::SNAPSHOT {
-        return Ok(());
-    }
-    let stored = clickhouse::table(server, &settings.database, &plan.target).await?;
-    let Some(stored) = stored.tables.get(&plan.target) else { return Ok(()) };
-    if stored.column(SOURCE_DELETED_COLUMN).is_none() {
-        return Ok(());
-    }
-    if !fits(shadow, stored) {
-        progress.note(format!(
-            "warning: rows of \"{}\" that were deleted at the source are not taken over: its columns are others now",
-            plan.target
-        ));
-        return Ok(());
-    }
-    let columns: Vec<String> = shadow.columns.iter().map(|column| quote_ident(&column.name)).collect();
-    let (columns, stamp) = (columns.join(", "), quote_ident(&plan.version_column));
-    let (marked, table) = (quote_ident(SOURCE_DELETED_COLUMN), ddl::qualified(&plan.target, settings));
-    let sql = format!(
-        "INSERT INTO {} ({columns}, {stamp}, {marked}) \
-         SELECT {columns}, if(isNull({marked}), {{version:UInt128}}, {stamp}), ifNull({marked}, fromUnixTimestamp64Micro({{at:Int64}}, 'UTC')) \
-         FROM {table} FINAL SETTINGS async_insert = 0, throw_on_max_partitions_per_insert_block = 0, insert_deduplicate = 0",
-        ddl::qualified(&shadow.name, settings),
-    );
-    let below = version.0.saturating_sub(1).to_string();
-    let tried = format!("could not take over the deleted rows of \"{}\"", plan.target);
-    server.execute(&sql, &[("version", &below), ("at", &now().to_string())]).await.map_err(|error| error.during(tried))
+/// A table that keeps such rows, and the shadow that is to take its place.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kept<'a> {
+    pub(super) server: &'a Server,
+    pub(super) settings: &'a ClickHouseSettings,
+    pub(super) plan: &'a TablePlan,
+    pub(super) shadow: &'a TableShape,
+    /// Version of the copied rows.
+    pub(super) version: Version,
 }
 
-/// Takes deletions over that were carried out in the table since its copy began: in the shadow what they mark may have come later.
-pub(super) async fn carry_deletions(
-    (server, settings): (&Server, &ClickHouseSettings),
-    (plan, shadow): (&TablePlan, &TableShape),
-    version: Version,
-) -> Result<()> {
-    let mut columns: Vec<String> = shadow.columns.iter().map(|column| quote_ident(&column.name)).collect();
-    let (stamp, marked) = (quote_ident(&plan.version_column), quote_ident(SOURCE_DELETED_COLUMN));
-    columns.extend([stamp.clone(), marked.clone()]);
-    let columns = columns.join(", ");
-    let sql = format!(
-        "INSERT INTO {} ({columns}) SELECT {columns} FROM {} FINAL WHERE {marked} IS NOT NULL AND {stamp} > {{version:UInt128}} \
-         SETTINGS async_insert = 0, throw_on_max_partitions_per_insert_block = 0, insert_deduplicate = 0",
-        ddl::qualified(&shadow.name, settings),
-        ddl::qualified(&plan.target, settings),
-    );
-    let tried = format!("could not take over the deleted rows of \"{}\"", plan.target);
-    server.execute(&sql, &[("version", &version.0.to_string())]).await.map_err(|error| error.during(tried))
+impl Kept<'_> {
+    /// Takes the rows of the old table into its shadow, before that is filled: right below the copy's version, as deleted now, which holds for what the copy
+    /// does not have; those that are gone already as they are. Where nobody follows the table meanwhile, those are below the copy's version, too: they are of
+    /// before it, and in a new history the places of the old one say nothing.
+    pub(super) async fn carry(self, is_alone: bool, progress: &Progress) -> Result<()> {
+        if !self.plan.keeps_deleted {
+            return Ok(());
+        }
+        let target = &self.plan.target;
+        let stored = clickhouse::table(self.server, &self.settings.database, target).await?;
+        let Some(stored) = stored.tables.get(target) else { return Ok(()) };
+        if stored.column(SOURCE_DELETED_COLUMN).is_none() {
+            return Ok(());
+        }
+        if !fits(self.shadow, stored) {
+            progress.note(format!(
+                "warning: rows of \"{target}\" that were deleted at the source are not taken over: its columns are others now"
+            ));
+            return Ok(());
+        }
+        let (stamp, marked) = (quote_ident(&self.plan.version_column), quote_ident(SOURCE_DELETED_COLUMN));
+        let columns = self.columns();
+        let of_marked = if is_alone { format!("least({stamp}, {{version:UInt128}})") } else { stamp.clone() };
+        let select = format!(
+            "{columns}, if(isNull({marked}), {{version:UInt128}}, {of_marked}), \
+             ifNull({marked}, fromUnixTimestamp64Micro({{at:Int64}}, 'UTC'))"
+        );
+        let below = self.version.0.saturating_sub(1).to_string();
+        self.insert(&select, "", &[("version", &below), ("at", &now().to_string())]).await
+    }
+
+    /// Takes deletions over that were carried out in the table since its copy began: in the shadow what they mark may have come later.
+    pub(super) async fn carry_deletions(self) -> Result<()> {
+        let (stamp, marked) = (quote_ident(&self.plan.version_column), quote_ident(SOURCE_DELETED_COLUMN));
+        let select = format!("{}, {stamp}, {marked}", self.columns());
+        let later = format!(" WHERE {marked} IS NOT NULL AND {stamp} > {{version:UInt128}}");
+        self.insert(&select, &later, &[("version", &self.version.0.to_string())]).await
+    }
+
+    fn columns(self) -> String {
+        self.shadow.columns.iter().map(|column| quote_ident(&column.name)).collect::<Vec<_>>().join(", ")
+    }
+
+    async fn insert(self, select: &str, condition: &str, parameters: &[(&str, &str)]) -> Result<()> {
+        let sql = format!(
+            "INSERT INTO {} ({}, {}, {}) SELECT {select} FROM {} FINAL{condition} \
+             SETTINGS async_insert = 0, throw_on_max_partitions_per_insert_block = 0, insert_deduplicate = 0",
+            ddl::qualified(&self.shadow.name, self.settings),
+            self.columns(),
+            quote_ident(&self.plan.version_column),
+            quote_ident(SOURCE_DELETED_COLUMN),
+            ddl::qualified(&self.plan.target, self.settings),
+        );
+        let tried = format!("could not take over the deleted rows of \"{}\"", self.plan.target);
+        self.server.execute(&sql, parameters).await.map_err(|error| error.during(tried))
+    }
 }
 
 /// Whether the old table's values are those of the new one.

@@ -5,15 +5,17 @@
 //! that a change sent before has already replaced.
 
 use super::copies::{Copies, CopyJob, Pace, no_postgres};
+use super::kept::Kept;
 use super::layout::layout;
 use super::lock::{PipelineLock, mark};
 use super::prepare::{drop_slot, numbered, slot_taken, table_record};
 use super::publication;
 use super::recopy::{Asked, Shadow, ask_running, fulfil, shadow_name};
 use crate::change::{Lsn, Position, Version};
-use crate::checkpoint::{OffsetStore, PipelineRecord, State, StateStore, TablePhase, TableRecord, Transport};
+use crate::checkpoint::{ExchangeRecord, OffsetStore, PipelineRecord, State, StateStore, TablePhase, TableRecord, Transport};
 use crate::config::{Settings, SyncSource};
 use crate::error::{Error, Kind, Result};
+use crate::failpoint;
 use crate::flow::CheckpointStore;
 use crate::server::clickhouse::{self, Server};
 use crate::server::postgres::tables;
@@ -189,11 +191,14 @@ impl Run<'_> {
         }
         let tell = |waiting: &[Waiting]| self.waiting(waiting);
         let (version, slot) = later_snapshot(self.settings, self.lock.client(), &self.patience(&tell)).await?;
-        self.copy_and_exchange(plans, version, &slot.snapshot).await?;
+        self.copy(plans, version, &slot.snapshot).await?;
+        let mut known = state.tables.clone();
         for plan in plans {
+            let before = known.remove(&plan.schema.relid);
+            let truncated = before.as_ref().and_then(|record| record.truncated.clone());
             let first_commit = Some(slot.consistent_point.to_string());
-            let record = TableRecord { first_commit, ..self.ready(plan) };
-            store.save_table(plan.schema.relid, &record).await?;
+            let becomes = TableRecord { first_commit, truncated, ..self.ready(plan) };
+            self.exchange_noted(plan, (before, becomes), store).await?;
         }
         fulfil(plans, store).await?;
         Ok(())
@@ -206,13 +211,14 @@ impl Run<'_> {
         let identity = identify_logical(self.settings.postgres.as_ref().ok_or_else(no_postgres)?).await?;
         let tell = |waiting: &[Waiting]| self.waiting(waiting);
         let (version, slot) = later_snapshot(self.settings, self.lock.client(), &self.patience(&tell)).await?;
-        self.copy_and_exchange(plans, version, &slot.snapshot).await?;
-        for plan in plans {
-            store.save_table(plan.schema.relid, &self.ready(plan)).await?;
-        }
-        let record = PipelineRecord::intended(identity.system_identifier, identity.timeline, false);
-        store.save_pipeline(&PipelineRecord { snapshot_done: true, ..record }).await?;
-        OffsetStore(store.clone()).save(&ends).await
+        self.copy(plans, version, &slot.snapshot).await?;
+        let mut record = PipelineRecord::intended(identity.system_identifier, identity.timeline, false);
+        (record.snapshot_done, record.resync_all) = (true, true);
+        store.save_pipeline(&record).await?;
+        self.exchange_all(plans, store).await?;
+        OffsetStore(store.clone()).save(&ends).await?;
+        record.resync_all = false;
+        store.save_pipeline(&record).await
     }
 
     /// All tables, under a new slot.
@@ -238,10 +244,8 @@ impl Run<'_> {
         let tell = |waiting: &[Waiting]| self.waiting(waiting);
         let slot = create_slot(postgres, &postgres.slot, false, &self.patience(&tell)).await?;
         self.progress.note(format!("created replication slot \"{}\" at {}", postgres.slot, slot.consistent_point));
-        self.copy_and_exchange(plans, Version::SNAPSHOT, &slot.snapshot).await?;
-        for plan in plans {
-            store.save_table(plan.schema.relid, &self.ready(plan)).await?;
-        }
+        self.copy(plans, Version::SNAPSHOT, &slot.snapshot).await?;
+        self.exchange_all(plans, store).await?;
         store.save(&Position { end: slot.consistent_point, ..Position::default() }).await?;
         record.consistent_point = Some(slot.consistent_point.to_string());
         record.snapshot_done = true;
@@ -264,7 +268,8 @@ impl Run<'_> {
         TableRecord { copied_rows: copied, ..table_record(plan, TablePhase::Ready) }
     }
 
-    async fn copy_and_exchange(&self, plans: &[TablePlan], version: Version, snapshot: &str) -> Result<()> {
+    /// Copies tables into their shadows.
+    async fn copy(&self, plans: &[TablePlan], version: Version, snapshot: &str) -> Result<()> {
         let ranges = ranges(self.server).await?;
         let settings = &self.settings.clickhouse;
         let shadows = Shadow { server: self.server, settings };
@@ -272,7 +277,10 @@ impl Run<'_> {
         for plan in plans {
             let shadow = plan.shape().named(shadow_name(&plan.target));
             shadows.make(plan).await?;
-            super::kept::carry(self.server, settings, (plan, &shadow), version, self.progress).await?;
+            // Below a new history's rows nothing is left for those that stay.
+            let version = if plan.keeps_deleted { version.max(Version(1)) } else { version };
+            let kept = Kept { server: self.server, settings, plan, shadow: &shadow, version };
+            kept.carry(true, self.progress).await?;
             self.progress.expected_rows.fetch_add(plan.schema.estimated_rows, std::sync::atomic::Ordering::Relaxed);
             self.progress.table(&shadow.name, |table| table.expected_rows = plan.schema.estimated_rows);
             jobs.push(CopyJob {
@@ -289,12 +297,37 @@ impl Run<'_> {
         if let Some(reason) = refused.into_values().next() {
             return Err(Error::new(Kind::Value, "the tables keep their old rows").because(reason));
         }
+        Ok(())
+    }
+
+    /// Puts the shadows into the tables' places where a process that is killed in between has to begin anew.
+    async fn exchange_all(&self, plans: &[TablePlan], store: &mut StateStore) -> Result<()> {
         for plan in plans {
-            let uuid = shadows.uuid(&shadow_name(&plan.target)).await?;
-            shadows.exchange(plan, &uuid).await?;
-            shadows.drop(&plan.target).await?;
-            self.progress.note(format!("{} is copied again", plan.schema.name));
+            self.exchange_noted(plan, (None, self.ready(plan)), store).await?;
         }
+        Ok(())
+    }
+
+    /// Puts a shadow into its table's place. That is noted before, so that a process that is killed in between leaves the new table with the record of the
+    /// new one, or the old one with that of the old one.
+    async fn exchange_noted(
+        &self,
+        plan: &TablePlan,
+        (before, becomes): (Option<TableRecord>, TableRecord),
+        store: &mut StateStore,
+    ) -> Result<()> {
+        let shadows = Shadow { server: self.server, settings: &self.settings.clickhouse };
+        let (relation, uuid) = (plan.schema.relid, shadows.uuid(&shadow_name(&plan.target)).await?);
+        if let Some(before) = before {
+            let exchanging = Some(ExchangeRecord { uuid: uuid.clone(), becomes: Box::new(becomes.clone()) });
+            store.save_table(relation, &TableRecord { exchanging, ..before }).await?;
+        }
+        failpoint::die("resync.noted");
+        shadows.exchange(plan, &uuid).await?;
+        failpoint::die("resync.exchanged");
+        store.save_table(relation, &becomes).await?;
+        shadows.drop(&plan.target).await?;
+        self.progress.note(format!("{} is copied again", plan.schema.name));
         Ok(())
     }
 }

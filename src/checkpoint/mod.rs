@@ -10,7 +10,7 @@ mod record;
 
 pub use offsets::OffsetStore;
 pub use record::{
-    CheckpointRecord, CopyAnswer, CopyPhase, CopyRequest, MarkRecord, NullsRecord, OffsetRecord, PipelineRecord,
+    CheckpointRecord, CopyAnswer, CopyPhase, CopyRequest, ExchangeRecord, MarkRecord, NullsRecord, OffsetRecord, PipelineRecord,
     RangeRecord, TablePhase, TableRecord,
 };
 

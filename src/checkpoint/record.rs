@@ -149,12 +149,21 @@ pub struct TableRecord {
     /// Why it is to be copied again while the others go on; absent where it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copy: Option<String>,
-    /// The identity of the table that is being exchanged for it: what happened is told by which of the two has the name.
+    /// The table that is being put in its place at the destination.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exchanging: Option<String>,
+    pub exchanging: Option<ExchangeRecord>,
     /// Whether another table has taken its place: then it counts no more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gone: bool,
+}
+
+/// A table that is being put in the place of another one: whether it is there is told by which of the two has the name.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ExchangeRecord {
+    /// `system.tables.uuid` of the new table.
+    pub uuid: String,
+    /// The record that counts once the new table has the name.
+    pub becomes: Box<TableRecord>,
 }
 
 /// What the source's catalog said of a table when it was copied, or looked at last: what differs now happened since.

@@ -1,11 +1,12 @@
 //! What a copy asks of the tables of a running stream, done between two changes.
 
+use super::super::kept::Kept;
 use super::super::prepare::table_record;
 use super::super::recopy::{Ask, Begun, Complete, Exchanged, Place, Shadow, Want, shadow_name};
 use super::{Fit, LiveTables};
 use crate::batch::{Layout, LayoutColumn, LogForm};
 use crate::change::{Lsn, TableSchema};
-use crate::checkpoint::{MarkRecord, TablePhase, TableRecord};
+use crate::checkpoint::{ExchangeRecord, MarkRecord, TablePhase, TableRecord};
 use crate::config::{Settings, SyncSource};
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
@@ -259,11 +260,19 @@ impl LiveTables {
         self.copying.remove(&relation)
     }
 
+    /// Can be called again after an attempt that failed anywhere in it.
     async fn exchange(&mut self, complete: &Complete) -> Result<Exchanged> {
         let relation = complete.relation;
         let now = self.lookup(relation).await?;
         let Some(active) = self.copying.get(&relation) else { return Ok(Exchanged::Again) };
-        let plan = active.plan.clone();
+        let (plan, place) = (active.plan.clone(), active.place);
+        let noted = self.state.tables.get(&relation).and_then(|record| record.exchanging.clone());
+        if let Some(noted) = noted.filter(|_| place != Place::Table)
+            && self.shadows().uuid(&plan.target).await? == noted.uuid
+        {
+            // The shadow's name is the old table's by now.
+            return self.exchanged(&plan, *noted.becomes, complete).await;
+        }
         if active.has_failed {
             let reason = self.progress.tables().remove(&plan.target).and_then(|table| table.parked);
             return Ok(Exchanged::Refused(reason.unwrap_or_else(|| "a change of it could not be carried".to_owned())));
@@ -273,47 +282,48 @@ impl LiveTables {
             return Ok(Exchanged::Again);
         }
         self.complete_shadow(active, complete).await?;
-        let marks = MarkRecord { form: plan.schema.form(), heaps: complete.heaps.clone() };
-        if active.place == Place::Table {
+        if place == Place::Table {
+            self.save_marks(&plan, complete).await?;
             self.note(relation, |record| record.copy = None).await?;
-            self.copied(relation, marks).await?;
-            return Ok(Exchanged::Done);
+            return self.copied(relation).await;
         }
-        // Noted already where this is another attempt: the exchange may have happened.
-        let uuid = match self.state.tables.get(&relation).and_then(|record| record.exchanging.clone()) {
-            Some(noted) => noted,
-            None => self.shadows().uuid(&active.shadow).await?,
+        let uuid = self.shadows().uuid(&active.shadow).await?;
+        let becomes = TableRecord {
+            copied_rows: complete.rows,
+            first_commit: Some(complete.first_commit.to_string()),
+            // Of a topic with several partitions older rows may still come.
+            truncated: self.state.tables.get(&relation).and_then(|record| record.truncated.clone()),
+            ..table_record(&plan, TablePhase::Ready)
         };
-        let first_commit = Some(complete.first_commit.to_string());
-        let mut new =
-            TableRecord { copied_rows: complete.rows, first_commit, ..table_record(&plan, TablePhase::Ready) };
-        let noted = uuid.clone();
-        self.note(relation, |record| {
-            (new.phase, new.reason, new.since) = (record.phase, record.reason.clone(), record.since.clone());
-            (new.copy, new.exchanging) = (record.copy.clone(), Some(noted));
-            *record = new;
-        })
-        .await?;
+        let exchanging = ExchangeRecord { uuid: uuid.clone(), becomes: Box::new(becomes.clone()) };
+        self.note(relation, |record| record.exchanging = Some(exchanging)).await?;
         failpoint::die("recopy.noted");
         self.shadows().exchange(&plan, &uuid).await?;
         failpoint::die("recopy.exchanged");
-        self.note(relation, |record| {
-            (record.phase, record.reason, record.since) = (TablePhase::Ready, None, None);
-            (record.copy, record.exchanging) = (None, None);
-        })
-        .await?;
-        self.shadows().drop(&plan.target).await?;
-        self.progress.table(&plan.target, |table| table.parked = None);
-        self.copied(relation, marks).await?;
-        Ok(Exchanged::Done)
+        self.exchanged(&plan, becomes, complete).await
     }
 
-    /// A copy is complete: what the catalog said before it is what the rows are held against from here on.
-    async fn copied(&mut self, relation: u32, marks: MarkRecord) -> Result<()> {
-        self.store.save_marks(relation, &marks).await?;
-        self.state.marks.insert(relation, marks);
+    /// The new table has the name: the rest of what belongs to that. What is noted goes last, since another attempt begins with it.
+    async fn exchanged(&mut self, plan: &TablePlan, becomes: TableRecord, complete: &Complete) -> Result<Exchanged> {
+        self.shadows().drop(&plan.target).await?;
+        self.save_marks(plan, complete).await?;
+        self.note(complete.relation, |record| *record = becomes).await?;
+        self.progress.table(&plan.target, |table| table.parked = None);
+        self.copied(complete.relation).await
+    }
+
+    /// What the catalog said before a copy is what its rows are held against from here on.
+    async fn save_marks(&mut self, plan: &TablePlan, complete: &Complete) -> Result<()> {
+        let marks = MarkRecord { form: plan.schema.form(), heaps: complete.heaps.clone() };
+        self.store.save_marks(complete.relation, &marks).await?;
+        self.state.marks.insert(complete.relation, marks);
+        Ok(())
+    }
+
+    async fn copied(&mut self, relation: u32) -> Result<Exchanged> {
         self.stop_feeding(relation);
-        self.look_again(relation).await
+        self.look_again(relation).await?;
+        Ok(Exchanged::Done)
     }
 
     /// What the stream did meanwhile holds for rows that were copied after it, too.
@@ -328,8 +338,8 @@ impl LiveTables {
         }
         if active.plan.keeps_deleted && active.place == Place::Beside {
             let shadow = active.plan.shape().named(&active.shadow);
-            let place = (&self.server, &self.settings.clickhouse);
-            super::super::kept::carry_deletions(place, (&active.plan, &shadow), complete.version).await?;
+            let (server, settings, version) = (&self.server, &self.settings.clickhouse, complete.version);
+            Kept { server, settings, plan: &active.plan, shadow: &shadow, version }.carry_deletions().await?;
         }
         if active.plan.log.is_some() && active.place != Place::Table {
             // Rows that are kept each for itself are in the copy and in the changes that went into the shadow before its snapshot.

@@ -1,7 +1,7 @@
 //! The task beside a running stream that copies tables, one after another.
 
 use super::super::copies::{CopyJob, Pace, no_postgres};
-use super::super::kept;
+use super::super::kept::Kept;
 use super::super::lock::holders;
 use super::super::prepare::numbered;
 use super::super::publication;
@@ -211,7 +211,8 @@ impl Copier {
         let (version, slot) = later_snapshot(&self.settings, &client, &patience).await?;
         if shadow != begun.plan.target {
             let (settings, shape) = (&self.settings.clickhouse, begun.plan.shape().named(&shadow));
-            kept::carry(&self.server, settings, (&begun.plan, &shape), version, &self.progress).await?;
+            let kept = Kept { server: &self.server, settings, plan: &begun.plan, shadow: &shape, version };
+            kept.carry(false, &self.progress).await?;
         }
         let mut ranges = plan_ranges(&client, &begun.plan.schema).await?;
         ranges.retain(|range| begun.leaves.is_empty() || begun.leaves.contains(&range.heap));

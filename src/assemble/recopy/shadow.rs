@@ -1,6 +1,6 @@
 //! The table beside a table: made, exchanged for it, dropped.
 
-use crate::checkpoint::{State, StateStore, TablePhase};
+use crate::checkpoint::{State, StateStore};
 use crate::config::ClickHouseSettings;
 use crate::error::Result;
 use crate::server::clickhouse::{Server, quote_ident};
@@ -79,7 +79,7 @@ impl Shadow<'_> {
     }
 }
 
-/// Exchanges that were interrupted: what happened is told by which table has the name now. Done is what was done; else the copy begins again. Where this
+/// Exchanges that were interrupted: what happened is told by which table has the name now. Where this
 /// process works alone, the shadows of copies that nobody goes on with are dropped: of a `resync` that was killed, or ended with an error.
 pub(crate) async fn resolve(
     shadows: Shadow<'_>,
@@ -88,14 +88,12 @@ pub(crate) async fn resolve(
     progress: &Progress,
 ) -> Result<()> {
     for (relation, record) in &mut state.tables {
-        let Some(uuid) = record.exchanging.take() else { continue };
-        if shadows.uuid(&record.target).await? == uuid {
-            (record.copy, record.reason, record.since) = (None, None, None);
-            record.phase = TablePhase::Ready;
+        let Some(exchange) = record.exchanging.take() else { continue };
+        // Where the old table still has the name, nothing has happened.
+        if shadows.uuid(&exchange.becomes.target).await? == exchange.uuid {
+            *record = *exchange.becomes;
             shadows.drop(&record.target).await?;
             progress.note(format!("{} is copied again", record.source));
-        } else if record.copy.is_none() {
-            record.copy = Some("an exchange of it was interrupted".to_owned());
         }
         store.save_table(*relation, record).await?;
     }
