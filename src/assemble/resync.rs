@@ -12,7 +12,9 @@ use super::prepare::{drop_slot, numbered, slot_taken, table_record};
 use super::publication;
 use super::recopy::{Asked, Shadow, ask_running, fulfil, shadow_name};
 use crate::change::{Lsn, Position, Version};
-use crate::checkpoint::{ExchangeRecord, OffsetStore, PipelineRecord, State, StateStore, TablePhase, TableRecord, Transport};
+use crate::checkpoint::{
+    ExchangeRecord, OffsetStore, PipelineRecord, State, StateStore, TablePhase, TableRecord, Transport,
+};
 use crate::config::{Settings, SyncSource};
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
@@ -197,7 +199,7 @@ impl Run<'_> {
             let before = known.remove(&plan.schema.relid);
             let truncated = before.as_ref().and_then(|record| record.truncated.clone());
             let first_commit = Some(slot.consistent_point.to_string());
-            let becomes = TableRecord { first_commit, truncated, ..self.ready(plan) };
+            let becomes = TableRecord { truncated, first_commit, ..self.ready(plan) };
             self.exchange_noted(plan, (before, becomes), store).await?;
         }
         fulfil(plans, store).await?;

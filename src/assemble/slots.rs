@@ -1,7 +1,7 @@
 //! Whether slot, stored state and server still belong together, before anything is read.
 
 use crate::change::{Lsn, Position};
-use crate::checkpoint::{CheckpointRecord, State};
+use crate::checkpoint::{CheckpointRecord, PipelineRecord, State};
 use crate::error::{Error, Kind, Result};
 use crate::source::postgres::{ReplicationServer, SlotState};
 
@@ -16,6 +16,14 @@ pub(super) enum Start {
     ResumeCopy,
     /// Stream on behind this position.
     Stream(Position),
+}
+
+/// Refuses where a resync of all tables was interrupted: some tables may be of before it, others of after it.
+pub(super) fn refuse_unfinished(pipeline: &PipelineRecord) -> Result<()> {
+    if !pipeline.resync_all {
+        return Ok(());
+    }
+    Err(gap("a resync of all tables was begun and not completed".to_owned()).hint("run `pipectl resync --all` again"))
 }
 
 /// Decides how to start, or why not to.
@@ -35,10 +43,7 @@ pub(super) fn decide(
                 .hint("ClickHouse was restored or emptied: `pipectl resync --all` makes the slot anew and copies everything again; or the slot is somebody else's: set `postgres.slot` to another name")),
         };
     };
-    if pipeline.resync_all {
-        return Err(gap("a resync of all tables was begun and not completed".to_owned())
-            .hint("run `pipectl resync --all` again: until it is complete, the tables hold their old rows"));
-    }
+    refuse_unfinished(pipeline)?;
     if pipeline.system_identifier != server.system_identifier {
         return Err(gap(format!(
             "the server is another one: its system identifier is {}, the stored one {}",

@@ -31,6 +31,13 @@ struct Table<'a> {
     ranges: &'a Ranges,
 }
 
+impl Table<'_> {
+    /// The name that `resync` knows it by.
+    fn at_the_source(&self) -> String {
+        self.plan.map_or_else(|| self.shape.name.clone(), |plan| plan.schema.name.to_string())
+    }
+}
+
 /// Compares a table with what it should be.
 ///
 /// # Errors
@@ -70,7 +77,11 @@ pub(super) fn compare(
         && !same_expression(wanted, &stored.partition_key)
     {
         let by = if stored.partition_key.is_empty() { "nothing" } else { &stored.partition_key };
-        comparison.warnings.push(format!("{} is partitioned by {by}, which cannot be altered", full_name(&table)));
+        comparison.warnings.push(format!(
+            "{} is partitioned by {by}, which cannot be altered; `pipectl resync {}` makes it anew, by {wanted}",
+            full_name(&table),
+            table.at_the_source(),
+        ));
     }
     comparison.warnings.extend(unfilled(&table, &comparison.unfilled));
     Ok(comparison)
@@ -88,7 +99,7 @@ fn unfilled(table: &Table<'_>, columns: &[String]) -> Option<String> {
          resync {}",
         columns.join(", "),
         full_name(table),
-        table.plan.map_or_else(|| table.shape.name.clone(), |plan| plan.schema.name.to_string()),
+        table.at_the_source(),
     ))
 }
 
@@ -98,7 +109,10 @@ fn full_name(table: &Table<'_>) -> String {
 
 fn refused(table: &Table<'_>, why: impl std::fmt::Display) -> Error {
     Error::new(Kind::Destination, format!("table {} is there already, and is another one: {why}", full_name(table)))
-        .hint("rename or drop it, or give pipectl's table another name (`target`)")
+        .hint(format!(
+            "if it is this pipeline's, `pipectl resync {}` makes it anew; else rename or drop it, or give pipectl's table another name (`target`)",
+            table.at_the_source()
+        ))
 }
 
 /// The engine decides which of two versions of a row is shown; one that is replicated, or ClickHouse Cloud's, does it as well.
@@ -128,7 +142,7 @@ fn rows_stay(table: &Table<'_>) -> Result<()> {
     if !marked || table.shape.keeps_deleted() || table.stored.rows == Some(0) {
         return Ok(());
     }
-    let name = table.plan.map_or_else(|| table.shape.name.clone(), |plan| plan.schema.name.to_string());
+    let name = table.at_the_source();
     Err(refused(table, "it has rows that were deleted at the source, which `deletes: apply` does not show".to_owned())
         .hint(format!("set `deletes: keep` again, or copy the table without them: pipectl resync {name}")))
 }
@@ -144,8 +158,10 @@ fn same_sorting_key(table: &Table<'_>) -> Result<()> {
 fn other_type(table: &Table<'_>, wanted: &ColumnShape, found: &StoredColumn) -> Error {
     let why = format!("its column \"{}\" is {}, not {}", wanted.name, found.column_type, wanted.column_type);
     refused(table, why).hint(format!(
-        "if this type will do, ask for it (`columns`: {{{}: {{type: …}}}}); else rename or drop the table",
-        wanted.name
+        "if this type will do, ask for it (`columns`: {{{}: {{type: …}}}}); if the table is this pipeline's, `pipectl resync {}` makes it anew; else rename \
+         or drop it",
+        wanted.name,
+        table.at_the_source()
     ))
 }
 

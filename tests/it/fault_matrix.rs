@@ -16,6 +16,7 @@
 //! | in a resync of a table | an insert of its rows |
 //! | in a copy beside the stream | the same, of a running sync that was asked |
 //! | before its exchange | `EXCHANGE TABLES` |
+//! | behind it | the insert of what the catalog said of the new table |
 //! | waiting for it | what `resync` asks how far it is, while the sync that does it is left alone |
 //! | in a copy into another form | an insert of rows of a table that was rewritten |
 //!
@@ -67,12 +68,13 @@ enum Place {
     InResync,
     InRecopy,
     BeforeExchange,
+    BehindExchange,
     WaitingForRecopy,
     InRewrite,
 }
 
 impl Place {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::SlotMade,
         Self::InTheCopy,
         Self::CopyToStream,
@@ -84,6 +86,7 @@ impl Place {
         Self::InResync,
         Self::InRecopy,
         Self::BeforeExchange,
+        Self::BehindExchange,
         Self::WaitingForRecopy,
         Self::InRewrite,
     ];
@@ -95,6 +98,7 @@ impl Place {
             Self::InTheCopy | Self::InTheStream | Self::InResync => (false, &["INSERT", "cellrows"]),
             Self::InRecopy | Self::InRewrite => (false, &["INSERT", "cellrows__pipectl_copy"]),
             Self::BeforeExchange => (false, &["EXCHANGE TABLES", "cellrows"]),
+            Self::BehindExchange => (false, &["\r\n\r\nmarks\r\n"]),
             Self::WaitingForRecopy => (false, &["'resynced'"]),
             Self::CopyToStream => (true, &["START_REPLICATION"]),
             Self::InSchemaChange => (false, &["ALTER", "cellrows"]),
@@ -109,7 +113,7 @@ impl Place {
     fn change(self) -> Option<&'static str> {
         match self {
             Self::SlotMade | Self::InTheCopy | Self::CopyToStream | Self::InResync => None,
-            Self::InRecopy | Self::BeforeExchange | Self::WaitingForRecopy => None,
+            Self::InRecopy | Self::BeforeExchange | Self::BehindExchange | Self::WaitingForRecopy => None,
             Self::InRewrite => Some("ALTER TABLE public.cellrows ALTER n TYPE numeric(10, 2) USING n * 2"),
             Self::InTheStream | Self::DataWritten | Self::CheckpointWritten => Some(CHANGES),
             Self::InSchemaChange => Some(
@@ -121,7 +125,7 @@ impl Place {
 
     /// Whether `resync` asks a running sync there.
     fn is_asked(self) -> bool {
-        matches!(self, Self::InRecopy | Self::BeforeExchange | Self::WaitingForRecopy)
+        matches!(self, Self::InRecopy | Self::BeforeExchange | Self::BehindExchange | Self::WaitingForRecopy)
     }
 
     /// Whether the first copy is over.
@@ -200,7 +204,7 @@ impl Standing {
         match self.place {
             Place::SlotMade => assert!(!slot(stage).is_empty()),
             Place::InTheCopy => assert_eq!(stored("SELECT count() FROM {db}.cellrows"), "0"),
-            Place::CopyToStream | Place::InResync => {
+            Place::CopyToStream | Place::InResync | Place::BehindExchange => {
                 assert_eq!(stored("SELECT count() FROM {db}.cellrows FINAL"), "200");
             }
             // Readers have the old rows, also without the one that only the copy brings back.

@@ -163,11 +163,13 @@ fn rows_stay_that_are_deleted_at_the_source() {
 fn kept_by_a_copy(pipeline: &Pipeline, all: &dyn Fn(&Pipeline)) {
     let times = "SELECT groupArray(_source_deleted_at) FROM (SELECT * FROM {db}.items FINAL WHERE id < 11 ORDER BY id)";
     let before = pipeline.ch(times);
-    let outcome = pipeline.stage.pipectl(&["resync", "public.items"]);
-    assert_eq!(outcome.status, Some(0), "{outcome}");
-    pipeline.sync();
-    all(pipeline);
-    assert_eq!(pipeline.ch(times), before);
+    for arguments in [["resync", "public.items"], ["resync", "--all"]] {
+        let outcome = pipeline.stage.pipectl(&arguments);
+        assert_eq!(outcome.status, Some(0), "{outcome}");
+        pipeline.sync();
+        all(pipeline);
+        assert_eq!(pipeline.ch(times), before);
+    }
     // Deleted while nobody followed, and then copied: it is gone since then at the latest.
     pipeline.pg("DELETE FROM items WHERE id = 20");
     let outcome = pipeline.stage.pipectl(&["resync", "public.items"]);

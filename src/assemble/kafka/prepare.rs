@@ -4,6 +4,7 @@ use super::super::SyncOptions;
 use super::super::lock::{PipelineLock, holders};
 use super::super::prepare::{refuse_filled, table_record};
 use super::super::recopy::{Shadow, resolve};
+use super::super::slots::refuse_unfinished;
 use super::super::switch;
 use super::super::tables::{make_tables, park_renamed, tell_parked};
 use super::super::waiting::Waits;
@@ -97,7 +98,7 @@ impl Preparation<'_> {
         let shadows = Shadow { server: self.server, settings: &self.settings.clickhouse };
         resolve(shadows, (&mut state, &mut store), self.is_alone(lock.as_deref()).await?, self.progress).await?;
         let record = match state.pipeline.clone() {
-            Some(record) => record,
+            Some(record) => refuse_unfinished(&record).map(|()| record)?,
             None => self.first_start(&plans, &mut store).await?,
         };
         for plan in plans.iter().filter(|plan| !state.tables.contains_key(&plan.schema.relid)) {
