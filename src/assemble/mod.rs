@@ -2,6 +2,7 @@
 
 pub mod connector;
 mod copies;
+mod failover;
 mod heartbeats;
 mod kafka;
 mod kept;
@@ -39,6 +40,7 @@ use crate::server::clickhouse;
 use crate::sink::clickhouse::ClickHouseSink;
 use crate::source::postgres::{PostgresRefetch, PostgresStream};
 use crate::sync::{Ended, Progress, Stream, StreamOptions, Writer, retrying};
+use failover::History;
 use live::{CopySide, LiveTables};
 use lock::PipelineLock;
 use prepare::{Preparation, Prepared};
@@ -129,7 +131,7 @@ async fn stream(
 ) -> Result<Ended> {
     let postgres = settings.postgres.as_ref().ok_or_else(copies::no_postgres)?;
     let Prepared { lock, store, state, publications, ranges, from, options } = prepared;
-    let live_store = store.clone();
+    let (live_store, history_server) = (store.clone(), server.clone());
     let (side, copier) =
         copies_beside(settings, (&server, &store, &state), (Transport::Postgres, &options), (progress, stop));
     let writer = Writer {
@@ -155,7 +157,8 @@ async fn stream(
     let mut engine = Stream::new(writer, tables, stream_options, from);
     progress.note(format!("streaming from {}", from.end));
     let beats = heartbeats::write(lock, sync.heartbeat, postgres.clone(), Arc::clone(progress));
-    let sessions = sessions(settings, &publications, &mut engine, (progress, stop));
+    let history = History { settings, server: &history_server, progress };
+    let sessions = sessions(settings, &publications, (&mut engine, &history), (progress, stop));
     let ended = tokio::select! {
         ended = sessions => ended,
         never = beats => never,
@@ -202,13 +205,20 @@ fn fed_sink(settings: &Settings, server: &clickhouse::Server, side: &CopySide) -
 async fn sessions(
     settings: &Settings,
     publications: &[String],
-    engine: &mut Stream<LiveTables>,
+    (engine, history): (&mut Stream<LiveTables>, &History<'_>),
     (progress, stop): (&Arc<Progress>, &watch::Receiver<bool>),
 ) -> Result<Ended> {
     let postgres = settings.postgres.as_ref().ok_or_else(copies::no_postgres)?;
+    let mut lost = false;
     loop {
         let from = engine.confirmed().end;
-        let started = retrying(progress, stop, || PostgresStream::start(postgres, publications.to_vec(), from)).await;
+        let start = async || {
+            if lost {
+                history.rejoin().await?;
+            }
+            PostgresStream::start(postgres, publications.to_vec(), from).await
+        };
+        let started = retrying(progress, stop, start).await;
         let mut source = match started {
             Err(_) if *stop.borrow() => return Ok(Ended::Stopped),
             started => started?,
@@ -222,6 +232,7 @@ async fn sessions(
             Err(error) if error.kind().policy().retry && *stop.borrow() => return Ok(Ended::Stopped),
             Err(error) if error.kind() == Kind::SourceUnreachable => {
                 progress.note(format!("{}; a new session goes on behind what is stored", error.with_causes()));
+                lost = true;
                 progress.retries.fetch_add(1, Ordering::Relaxed);
                 match engine.rewind(&source).await {
                     Err(error) if error.kind().policy().retry && *stop.borrow() => return Ok(Ended::Stopped),

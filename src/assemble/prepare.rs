@@ -3,6 +3,7 @@
 //! The order: the destination's tables and the state, the publications, the intention to make the slot, the slot with its snapshot, the first copy.
 
 use super::copies::{Copies, CopyJob, no_postgres};
+use super::failover::History;
 use super::layout::layout;
 use super::lock::PipelineLock;
 use super::recopy::{Shadow, resolve};
@@ -98,6 +99,8 @@ impl Preparation<'_> {
             }
             None => start,
         };
+        let history = History { settings: self.settings, server: self.server, progress: self.progress };
+        history.follow(&state, &mut store, &identity, Some(start)).await?;
         if start == Start::Fresh {
             refuse_filled(self.server, &self.settings.clickhouse, &plans).await?;
         }

@@ -44,13 +44,7 @@ pub(super) fn decide(
         };
     };
     refuse_unfinished(pipeline)?;
-    if pipeline.system_identifier != server.system_identifier {
-        return Err(gap(format!(
-            "the server is another one: its system identifier is {}, the stored one {}",
-            server.system_identifier, pipeline.system_identifier
-        ))
-        .hint("if it replaces the old one, `pipectl resync --all` copies everything again"));
-    }
+    same_server(pipeline, server)?;
     let Some(consistent) = pipeline.consistent_point.as_deref().and_then(|text| text.parse::<Lsn>().ok()) else {
         return Ok(if slot.is_some() { Start::Orphan } else { Start::Fresh });
     };
@@ -76,6 +70,21 @@ pub(super) fn decide(
         return Ok(Start::ResumeCopy);
     }
     position(state, slot, server, consistent).map(Start::Stream)
+}
+
+/// Whether a server is the one that the pipeline reads.
+///
+/// # Errors
+/// [`Kind::SourceGap`] where it is not.
+pub(super) fn same_server(pipeline: &PipelineRecord, server: &ReplicationServer) -> Result<()> {
+    if pipeline.system_identifier == server.system_identifier {
+        return Ok(());
+    }
+    Err(gap(format!(
+        "the server is another one: its system identifier is {}, the stored one {}",
+        server.system_identifier, pipeline.system_identifier
+    ))
+    .hint("if it replaces the old one, `pipectl resync --all` copies everything again"))
 }
 
 /// The position to stream on from, where it lies between what the slot has let go and what the server has.
@@ -108,7 +117,6 @@ fn gap(message: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::PipelineRecord;
 
     fn server() -> ReplicationServer {
         ReplicationServer { system_identifier: "7".into(), timeline: 1, flushed: Lsn(1000) }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 pub struct PipelineRecord {
     /// The server's system identifier.
     pub system_identifier: String,
-    /// Its timeline when the record was written.
+    /// Its timeline: the one that was followed last.
     pub timeline: u32,
     /// The slot's consistent point; absent between the intention to make the slot and its making.
     #[serde(default)]

@@ -41,6 +41,7 @@ mod stored_format;
 mod support;
 mod switch;
 mod sync_changes;
+mod sync_failover;
 #[cfg(feature = "failpoints")]
 mod sync_failpoints;
 mod sync_faults;

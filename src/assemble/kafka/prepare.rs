@@ -1,10 +1,11 @@
 //! Everything between the command and the reading of topics.
 
 use super::super::SyncOptions;
+use super::super::failover::History;
 use super::super::lock::{PipelineLock, holders};
 use super::super::prepare::{refuse_filled, table_record};
 use super::super::recopy::{Shadow, resolve};
-use super::super::slots::refuse_unfinished;
+use super::super::slots::{refuse_unfinished, same_server};
 use super::super::switch;
 use super::super::tables::{make_tables, park_renamed, tell_parked};
 use super::super::waiting::Waits;
@@ -101,6 +102,7 @@ impl Preparation<'_> {
             Some(record) => refuse_unfinished(&record).map(|()| record)?,
             None => self.first_start(&plans, &mut store).await?,
         };
+        self.same_history(&record, &state, &mut store).await?;
         for plan in plans.iter().filter(|plan| !state.tables.contains_key(&plan.schema.relid)) {
             store.save_table(plan.schema.relid, &table_record(plan, TablePhase::Ready)).await?;
         }
@@ -168,6 +170,17 @@ impl Preparation<'_> {
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
+    }
+
+    /// Whether the connector's server still has the history that is stored.
+    async fn same_history(&self, record: &PipelineRecord, state: &State, store: &mut StateStore) -> Result<()> {
+        let Some(postgres) = self.settings.postgres.as_ref().filter(|_| !record.system_identifier.is_empty()) else {
+            return Ok(());
+        };
+        let identity = identify(postgres).await?;
+        same_server(record, &identity)?;
+        let history = History { settings: self.settings, server: self.server, progress: self.progress };
+        history.follow(state, store, &identity, None).await
     }
 
     async fn first_start(&self, plans: &[TablePlan], store: &mut StateStore) -> Result<PipelineRecord> {

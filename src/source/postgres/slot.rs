@@ -99,7 +99,7 @@ pub struct SlotState {
     pub confirmed: Lsn,
 }
 
-async fn session(settings: &PostgresSettings) -> Result<ReplicationClient> {
+pub(super) async fn session(settings: &PostgresSettings) -> Result<ReplicationClient> {
     ReplicationClient::connect_gated(replication_config(settings)?)
         .await
         .map_err(|error| session_error("could not open a replication session", settings, &error))
@@ -113,6 +113,16 @@ pub async fn identify(settings: &PostgresSettings) -> Result<ReplicationServer> 
     ask_who(&mut session(settings).await?, settings).await
 }
 
+/// Asks who it is that answers now, after a session was lost. One in recovery may be about to take over: that is worth another try.
+///
+/// # Errors
+/// As for [`identify`]; [`Kind::SourceUnreachable`] while the server is in recovery.
+pub async fn identify_again(settings: &PostgresSettings) -> Result<ReplicationServer> {
+    let mut session = session(settings).await?;
+    refuse_standby(&mut session, settings, Kind::SourceUnreachable).await?;
+    ask_who(&mut session, settings).await
+}
+
 /// Asks a server who it is before anything is made there.
 ///
 /// # Errors
@@ -120,15 +130,7 @@ pub async fn identify(settings: &PostgresSettings) -> Result<ReplicationServer> 
 pub async fn identify_logical(settings: &PostgresSettings) -> Result<ReplicationServer> {
     let mut session = session(settings).await?;
     let identity = ask_who(&mut session, settings).await?;
-    let rows = session
-        .simple_query("SELECT pg_catalog.pg_is_in_recovery()")
-        .await
-        .map_err(|error| session_error("could not ask whether the server is a standby", settings, &error))?;
-    if value(&rows, 0).as_deref() == Some("t") {
-        let message = format!("Postgres at {}:{} is a standby, in recovery", settings.host, settings.port);
-        return Err(Error::new(Kind::Source, message)
-            .hint("name the primary in `postgres.url`: pipectl writes there, publications, slots and heartbeats"));
-    }
+    refuse_standby(&mut session, settings, Kind::Source).await?;
     let rows = session
         .simple_query("SHOW wal_level")
         .await
@@ -142,6 +144,19 @@ pub async fn identify_logical(settings: &PostgresSettings) -> Result<Replication
             ))
         }
     }
+}
+
+async fn refuse_standby(session: &mut ReplicationClient, settings: &PostgresSettings, kind: Kind) -> Result<()> {
+    let rows = session
+        .simple_query("SELECT pg_catalog.pg_is_in_recovery()")
+        .await
+        .map_err(|error| session_error("could not ask whether the server is a standby", settings, &error))?;
+    if value(&rows, 0).as_deref() != Some("t") {
+        return Ok(());
+    }
+    let message = format!("Postgres at {}:{} is a standby, in recovery", settings.host, settings.port);
+    Err(Error::new(kind, message)
+        .hint("name the primary in `postgres.url`: pipectl writes there, publications, slots and heartbeats"))
 }
 
 async fn ask_who(session: &mut ReplicationClient, settings: &PostgresSettings) -> Result<ReplicationServer> {
