@@ -11,6 +11,7 @@ use super::lock::{PipelineLock, mark};
 use super::prepare::{drop_slot, numbered, slot_taken, table_record};
 use super::publication;
 use super::recopy::{Asked, Shadow, ask_running, fulfil, shadow_name};
+use super::waiting::Waits;
 use crate::change::{Lsn, Position, Version};
 use crate::checkpoint::{
     ExchangeRecord, OffsetStore, PipelineRecord, State, StateStore, TablePhase, TableRecord, Transport,
@@ -114,29 +115,10 @@ pub async fn resync(
                 .hint("all tables can only be copied again while sync is stopped; `pipectl resync TABLE…` works beside it"));
         }
     };
-    if *which == Resync::All {
-        super::repair::exclude_repairs(lock.client(), &postgres.slot).await?;
-    }
-    let transport = match settings.sync.source {
-        SyncSource::Postgres => Transport::Postgres,
-        SyncSource::Kafka => Transport::Kafka,
-    };
-    super::switch::refuse_left(settings, transport).await?;
-    let mut store = StateStore::of_settings(settings, server.clone());
-    server.execute(&ddl::create_database(&settings.clickhouse), &[]).await?;
-    store.create().await?;
-    let state = store.load().await?;
-    let plans = wanted(settings, which, lock.client(), progress).await?;
-    let found = super::marks::read(lock.client()).await?;
+    let waits = Waits::of(&lock, postgres, (progress, stop));
     let pace = max_rows_per_second.map(Pace::new);
     let run = Run { settings, server: &server, lock: &lock, pace, progress, stop };
-    match which {
-        Resync::Tables(_) => run.some(&plans, &state, &mut store).await?,
-        Resync::All if settings.sync.source == SyncSource::Kafka => run.all_of_topics(&plans, &mut store).await?,
-        Resync::All => run.all(&plans, &state, &mut store).await?,
-    }
-    super::marks::store(plans.iter(), &found, &mut store).await?;
-    Ok(progress.copied_rows.load(std::sync::atomic::Ordering::Relaxed))
+    waits.told(Box::pin(run.carry_out(which, &postgres.slot))).await
 }
 
 async fn wanted(
@@ -183,6 +165,31 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    async fn carry_out(&self, which: &Resync, slot: &str) -> Result<u64> {
+        let Self { settings, server, lock, progress, .. } = *self;
+        if *which == Resync::All {
+            super::repair::exclude_repairs(lock.client(), slot).await?;
+        }
+        let transport = match settings.sync.source {
+            SyncSource::Postgres => Transport::Postgres,
+            SyncSource::Kafka => Transport::Kafka,
+        };
+        super::switch::refuse_left(settings, transport).await?;
+        let mut store = StateStore::of_settings(settings, server.clone());
+        server.execute(&ddl::create_database(&settings.clickhouse), &[]).await?;
+        store.create().await?;
+        let state = store.load().await?;
+        let plans = wanted(settings, which, lock.client(), progress).await?;
+        let found = super::marks::read(lock.client()).await?;
+        match which {
+            Resync::Tables(_) => self.some(&plans, &state, &mut store).await?,
+            Resync::All if settings.sync.source == SyncSource::Kafka => self.all_of_topics(&plans, &mut store).await?,
+            Resync::All => self.all(&plans, &state, &mut store).await?,
+        }
+        super::marks::store(plans.iter(), &found, &mut store).await?;
+        Ok(progress.copied_rows.load(std::sync::atomic::Ordering::Relaxed))
+    }
+
     /// Some tables, behind the stream's past and before its future.
     async fn some(&self, plans: &[TablePlan], state: &State, store: &mut StateStore) -> Result<()> {
         let snapshot_done =

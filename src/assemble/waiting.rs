@@ -112,7 +112,7 @@ impl Blocker {
             if *idle == Some(true) { format!(", idle after {statement}") } else { format!(", in {statement}") }
         });
         format!(
-            "waiting for a table that pid {pid} has locked{since}{what}; once it commits sync goes on, or end it: SELECT pg_terminate_backend({pid})"
+            "waiting for a table that pid {pid} has locked{since}{what}; this goes on once it commits, or end it: SELECT pg_terminate_backend({pid})"
         )
     }
 }

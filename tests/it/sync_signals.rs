@@ -164,7 +164,7 @@ fn a_table_that_another_session_holds_is_told_of_and_a_signal_ends_the_wait() {
     assert!(line.contains(&format!("pid {pid} has locked, open for ")), "{line}");
     assert!(
         line.contains(&format!(
-            "idle after TRUNCATE; once it commits sync goes on, or end it: SELECT pg_terminate_backend({pid})"
+            "idle after TRUNCATE; this goes on once it commits, or end it: SELECT pg_terminate_backend({pid})"
         )),
         "{line}"
     );
@@ -177,5 +177,14 @@ fn a_table_that_another_session_holds_is_told_of_and_a_signal_ends_the_wait() {
     holder.execute("COMMIT");
     let ended = running.ended();
     assert_eq!(ended.status, Some(0), "{ended}");
+    stage.catch_up_and_verify();
+    holder.execute("BEGIN");
+    holder.execute("ALTER TABLE public.scratch ADD held int");
+    let mut running = stage.invocation(&["resync", "public.docs"]).spawn();
+    running.wait_for("waiting for a table");
+    running.signal("TERM");
+    let ended = running.ended();
+    assert_eq!(ended.status, Some(143), "{ended}");
+    holder.execute("ROLLBACK");
     stage.catch_up_and_verify();
 }
