@@ -59,6 +59,49 @@ fn a_destination_that_hangs_does_not_cost_the_membership() {
 }
 
 #[test]
+fn partitions_that_cannot_be_drained_in_time_go_to_another_process() {
+    let partitions = [("topic.creation.default.partitions", "2"), ("topic.creation.default.replication.factor", "1")];
+    let piped = Piped::new("kafka_undrained", SCHEMA, &partitions);
+    piped.configure(
+        "  properties:\n    session.timeout.ms: 6000\n    max.poll.interval.ms: 10000\n",
+        "tables:\n  - source: public.*\n",
+    );
+    let destination = Proxy::to(&piped.stage.clickhouse.url);
+    let call = piped.call(&["sync"]);
+    let mut first = call.env("CLICKHOUSE_URL", &destination.url(&piped.stage.clickhouse.url)).spawn();
+    first.wait_for("reading 2 partitions");
+    piped.stage.wait_until("the rows are stored", |stage| {
+        stage.clickhouse.try_value("SELECT count() FROM {db}.held FINAL").as_deref() == Some("20")
+    });
+    destination.hold(&["INSERT", "held"]);
+    piped.stage.postgres.execute("UPDATE held SET v = 1");
+    destination.wait_until_held();
+    // What the first one has in hand is not stored when half of the interval is over, and a partition goes all the same.
+    let mut second = piped.call(&["sync"]).spawn();
+    second.wait_for("reading 1 partitions");
+    piped
+        .stage
+        .postgres
+        .execute("UPDATE held SET v = 2; DELETE FROM held WHERE id = 7; UPDATE held SET id = 100 WHERE id = 8");
+    piped.stage.wait_until("the second one has stored what came to it", |stage| {
+        stage.clickhouse.value("SELECT count() > 0 FROM {db}.held FINAL WHERE v = 2") == "1"
+    });
+    assert!(!first.told().contains("reading 1 partitions"), "{}", first.told());
+    // Now the first one's older rows are stored behind the newer ones.
+    destination.release();
+    first.wait_for("reading 1 partitions");
+    piped.connect.wait_until_it_has_caught_up(&piped.stage);
+    piped.equal();
+    for running in [first, second] {
+        running.signal("TERM");
+        let ended = running.ended();
+        assert_eq!(ended.status, Some(0), "{ended}");
+    }
+    piped.sync();
+    piped.equal();
+}
+
+#[test]
 fn a_table_that_another_session_holds_is_told_of_and_a_signal_ends_the_wait() {
     let piped = Piped::new("kafka_held_table", SCHEMA, &[]);
     let holder = Postgres::connect(&piped.stage.postgres.url);

@@ -104,11 +104,18 @@ fn a_static_member_comes_back_without_a_rebalance() {
 
 #[test]
 fn records_of_a_time_before_columns_that_are_never_null_are_stored() {
-    let piped = Piped::new("kafka_before_columns", "CREATE TABLE a (id int PRIMARY KEY, n int)", &[]);
+    let piped = Piped::new(
+        "kafka_before_columns",
+        "CREATE TABLE a (id int PRIMARY KEY, n int); CREATE TABLE rewritten (id int PRIMARY KEY, n smallint)",
+        &[],
+    );
     piped.sync();
-    // The first record is met by a process that knows the table only as it is now, and nothing tells what its row would answer.
+    // The first records are met by a process that knows the tables only as they are now. Nothing tells what the rows of the one would answer; those of the
+    // other answer what Postgres has forgotten with the rewrite, and get it by the copy that follows.
     piped.stage.postgres.execute(
-        "INSERT INTO a VALUES (1, 1); DELETE FROM a; ALTER TABLE a ADD v text NOT NULL, ADD w int NOT NULL; INSERT INTO a VALUES (2, 2, 'x', 5)",
+        "INSERT INTO a VALUES (1, 1); DELETE FROM a; ALTER TABLE a ADD v text NOT NULL, ADD w int NOT NULL; INSERT INTO a VALUES (2, 2, 'x', 5);
+         INSERT INTO rewritten VALUES (1, 1); ALTER TABLE rewritten ADD c text NOT NULL DEFAULT 'x'; INSERT INTO rewritten (id) VALUES (2);
+         ALTER TABLE rewritten ALTER n TYPE int; INSERT INTO rewritten (id) VALUES (3)",
     );
     piped.sync();
     piped.equal();

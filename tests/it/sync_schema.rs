@@ -204,9 +204,14 @@ fn a_table_with_another_key_is_copied_again() {
 
 #[test]
 fn changes_of_a_time_before_columns_that_are_never_null_are_stored() {
-    let pipeline = Pipeline::new("before_columns", "CREATE TABLE a (id int PRIMARY KEY, n int)", "");
+    let schema = "CREATE TABLE a (id int PRIMARY KEY, n int); CREATE TABLE rewritten (id int PRIMARY KEY, n smallint)";
+    let pipeline = Pipeline::new("before_columns", schema, "");
     pipeline.sync();
-    pipeline.pg("INSERT INTO a VALUES (1, 1); DELETE FROM a; ALTER TABLE a ADD v text NOT NULL, ADD w int NOT NULL; INSERT INTO a VALUES (2, 2, 'x', 5)");
+    pipeline.pg(
+        "INSERT INTO a VALUES (1, 1); DELETE FROM a; ALTER TABLE a ADD v text NOT NULL, ADD w int NOT NULL; INSERT INTO a VALUES (2, 2, 'x', 5);
+         INSERT INTO rewritten VALUES (1, 1); ALTER TABLE rewritten ADD c text NOT NULL DEFAULT 'x'; INSERT INTO rewritten (id) VALUES (2);
+         ALTER TABLE rewritten ALTER n TYPE int; INSERT INTO rewritten (id) VALUES (3)",
+    );
     pipeline.equal();
 }
 
