@@ -389,7 +389,8 @@ fn not_stored(all: Vec<HeapRange>, state: &State, relation: u32) -> Vec<(u32, He
 
 pub(super) fn table_record(plan: &TablePlan, phase: TablePhase) -> TableRecord {
     let (source, target) = (plan.schema.name.to_string(), plan.target.clone());
-    let mut record = TableRecord { source, target, phase, ..TableRecord::default() };
+    let view = plan.view.clone();
+    let mut record = TableRecord { source, target, view, phase, ..TableRecord::default() };
     record.learn(&plan.schema);
     record
 }

@@ -64,12 +64,17 @@ async fn look(settings: &Settings, lock: &PipelineLock, store: &mut StateStore) 
         state: state != State::default(),
         dead_letters: dead_letters::count(settings, &LetterFilter::default()).await?,
         tables: state.tables.values().map(|table| table.target.clone()).collect(),
-        views: state.tables.values().filter_map(|table| counting_view(settings, table)).collect(),
+        views: state.tables.values().filter_map(|table| view_of(settings, table)).collect(),
     })
 }
 
-/// The view over a signed log.
-fn counting_view(settings: &Settings, table: &TableRecord) -> Option<String> {
+/// The view over a signed log, as the table's record says.
+fn view_of(settings: &Settings, table: &TableRecord) -> Option<String> {
+    table.view.clone().or_else(|| unrecorded_view(settings, table))
+}
+
+/// The same of a record that was written before views were in it: by the configuration, and the name that such a log has.
+fn unrecorded_view(settings: &Settings, table: &TableRecord) -> Option<String> {
     let (schema, name) = table.source.split_once('.')?;
     let name = TableName::new(schema, name);
     let view = settings.rule_for(&name).filter(|rule| rule.keyless == Keyless::Multiset)?.target_of(&name);

@@ -16,7 +16,8 @@ pub(super) fn follow(settings: &Settings, state: &State, schemas: &[TableSchema]
         settings.tables.retain(|other| other.source != record.source);
         rule.source = name;
         rule.exclude.clear();
-        rule.target = Some(record.target.clone());
+        // A log's own name is made of its view's.
+        rule.target = Some(record.view.as_ref().unwrap_or(&record.target).clone());
         settings.tables.push(rule);
     }
     settings
@@ -45,6 +46,10 @@ mod tests {
         let followed = follow(&settings, &state, std::slice::from_ref(&schema));
         let rule = followed.rule_for(&schema.name).unwrap();
         assert_eq!(rule.target_of(&schema.name), "old");
+        let counted = state.tables.get_mut(&7).unwrap();
+        (counted.target, counted.view) = ("old__log".into(), Some("old".into()));
+        let followed = follow(&settings, &state, std::slice::from_ref(&schema));
+        assert_eq!(followed.rule_for(&schema.name).unwrap().target_of(&schema.name), "old", "its log has its place");
         let mut other = schema;
         other.relid = 8;
         assert_eq!(follow(&settings, &state, &[other]), settings);

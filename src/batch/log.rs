@@ -1,5 +1,6 @@
 //! Tables whose rows are kept each for itself: what a row says beside its values.
 
+use super::column::Fault;
 use super::leb128::push_leb128;
 use super::table::{RowFault, RowMap, TableBatch, width};
 use crate::change::{Field, Version};
@@ -72,6 +73,35 @@ impl LogEntry {
     pub const READ: Self = Self { op: LogOp::Read, at: None, key_only: false };
 }
 
+/// What happened to a row, with the row before and after it; rows are iterators of fields, in the order of a [`RowMap`].
+#[derive(Debug, Clone, Copy)]
+pub struct LogChange<R> {
+    /// Read, inserted, updated or deleted.
+    pub op: LogOp,
+    /// The old row, as far as it was sent.
+    pub old: Option<R>,
+    /// The new row; none where it was deleted.
+    pub new: Option<R>,
+    /// Whether of the old row only the columns of the replica identity were sent.
+    pub key_only: bool,
+    /// When it was committed, in microseconds since 1970; not known of a copied row.
+    pub at: Option<i64>,
+}
+
+/// The new row, with the old one's value wherever it was left out and the old one has it.
+pub fn filled<'a>(
+    new: impl Iterator<Item = Field<'a>>,
+    mut old: Option<impl Iterator<Item = Field<'a>>>,
+) -> impl Iterator<Item = Field<'a>> {
+    new.map(move |field| {
+        let before = old.as_mut().and_then(Iterator::next);
+        match (field, before) {
+            (Field::Unchanged, Some(value @ (Field::Text(_) | Field::Binary(_)))) => value,
+            (field, _) => field,
+        }
+    })
+}
+
 /// The further columns of a log, in the layout of ClickHouse's Native format.
 #[derive(Debug, Default)]
 pub struct LogColumns {
@@ -137,6 +167,31 @@ impl LogColumns {
 }
 
 impl TableBatch {
+    /// Appends what a change is in a log: a row each for the old and the new one. A signed log needs the whole old row of an update.
+    ///
+    /// # Errors
+    /// [`RowFault`]; the batch then has the old row of an update at most.
+    pub fn push_change<'a, R: Iterator<Item = Field<'a>> + Clone>(
+        &mut self,
+        map: &RowMap,
+        version: Version,
+        change: LogChange<R>,
+    ) -> Result<(), RowFault> {
+        let LogChange { op, old, new, key_only, at } = change;
+        let signed = self.layout.log == Some(LogForm::Signed);
+        if op == LogOp::Update && old.is_none() && signed {
+            return Err(RowFault { column: 0, fault: Fault::Unchanged });
+        }
+        if let Some(old) = old.clone() {
+            let op = if op == LogOp::Update { LogOp::Before } else { op };
+            self.push_logged(map, old, version, LogEntry { op, at, key_only })?;
+        }
+        match new {
+            Some(new) => self.push_logged(map, filled(new, old), version, LogEntry { op, at, key_only: false }),
+            None => Ok(()),
+        }
+    }
+
     /// Appends a row of a log. What was not sent is NULL where the log says so, and a fault where it does not.
     ///
     /// # Errors
@@ -206,7 +261,7 @@ impl TableBatch {
 #[cfg(test)]
 mod tests {
     use super::super::table::tests::layout;
-    use super::super::{ColumnType, Fault, Layout, ValueType};
+    use super::super::{ColumnType, Layout, ValueType};
     use super::*;
     use crate::change::Lsn;
 
@@ -235,5 +290,24 @@ mod tests {
         let mut signed = TableBatch::new(Arc::new(log(LogForm::Signed))).unwrap();
         let fault = signed.push_logged(&map, row(Field::Null), version, entry(LogOp::Delete, true)).unwrap_err();
         assert_eq!((fault.fault, signed.rows()), (Fault::Unchanged, 0));
+    }
+
+    #[test]
+    fn a_change_is_a_row_for_what_was_and_one_for_what_is() {
+        let form = |log| Layout { deleted_column: None, log: Some(log), ..Layout::clone(&layout()) };
+        let signed = Arc::new(form(LogForm::Signed));
+        let map = RowMap::by_name(&signed, ["id", "name", "late"].into_iter());
+        let version = Version::new(Lsn(2), Lsn(1));
+        let row = |name| [Field::Text(b"1"), name, Field::Text(b"2")].into_iter();
+        let change = |op, old, new| LogChange { op, old, new, key_only: false, at: Some(7) };
+        let mut batch = TableBatch::new(Arc::clone(&signed)).unwrap();
+        let (old, new) = (row(Field::Text(b"a")), row(Field::Unchanged));
+        batch.push_change(&map, version, change(LogOp::Insert, None, Some(old.clone()))).unwrap();
+        batch.push_change(&map, version, change(LogOp::Update, Some(old.clone()), Some(new.clone()))).unwrap();
+        batch.push_change(&map, version, change(LogOp::Delete, Some(old), None)).unwrap();
+        assert_eq!(batch.log().signs(), [1, 0xFF, 1, 0xFF]);
+        assert_eq!(batch.columns()[1].parts(), [b"\x01a\x01a\x01a\x01a"], "what was left out is the old row's");
+        let fault = batch.push_change(&map, version, change(LogOp::Update, None, Some(new))).unwrap_err();
+        assert_eq!((fault.fault, batch.rows()), (Fault::Unchanged, 4));
     }
 }

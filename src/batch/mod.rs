@@ -15,7 +15,7 @@ pub use column::{ColumnBuffer, Fault};
 pub use column_type::{ColumnType, ValueType};
 pub use deletions::Deletions;
 pub(crate) use leb128::push_leb128;
-pub use log::{LogColumns, LogEntry, LogForm, LogOp};
+pub use log::{LogChange, LogColumns, LogEntry, LogForm, LogOp, filled};
 pub use table::{Layout, LayoutColumn, RowFault, RowMap, TableBatch};
 pub use transform::Transform;
 

@@ -98,7 +98,8 @@ mod tests {
         pinned(
             &TableRecord {
                 source: "public.t".into(),
-                target: "t".into(),
+                target: "t__log".into(),
+                view: Some("t".into()),
                 phase: TablePhase::Parked,
                 reason: Some("why".into()),
                 since: Some("0/10".into()),
@@ -109,7 +110,7 @@ mod tests {
                 columns: [(1, "id".to_owned())].into(),
                 ..TableRecord::default()
             },
-            r#"{"version":1,"source":"public.t","target":"t","phase":"parked","reason":"why","since":"0/10","truncated":"340282366920938463463374607431768211455","copied_rows":5,"first_commit":"0/20","missing":{"2":"x"},"columns":{"1":"id"}}"#,
+            r#"{"version":1,"source":"public.t","target":"t__log","view":"t","phase":"parked","reason":"why","since":"0/10","truncated":"340282366920938463463374607431768211455","copied_rows":5,"first_commit":"0/20","missing":{"2":"x"},"columns":{"1":"id"}}"#,
         );
     }
 
@@ -120,7 +121,7 @@ mod tests {
         let checkpoint: CheckpointRecord = parse("checkpoint", r#"{"version":1,"commit":"0/1","end":"0/2"}"#).unwrap();
         assert_eq!(checkpoint.position(), Position { commit: Lsn(1), end: Lsn(2), xid: 0 });
         let table: TableRecord = parse("table", r#"{"source":"public.t","target":"t","phase":"ready"}"#).unwrap();
-        assert_eq!((table.phase, table.copied_rows, table.columns.len()), (TablePhase::Ready, 0, 0));
+        assert_eq!((table.phase, table.view, table.copied_rows, table.columns.len()), (TablePhase::Ready, None, 0, 0));
         parse::<RangeRecord>("range", r#"{"filenode":1,"heap":2,"first":0,"end":8,"rows":9}"#).unwrap();
     }
 

@@ -121,6 +121,10 @@ pub struct TableRecord {
     pub source: String,
     /// Its name at the destination.
     pub target: String,
+    /// The view that has the table's own name, where what is stored is a log that the view counts. Absent in records of an earlier form, and so until
+    /// the table is looked at again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view: Option<String>,
     /// Where it stands.
     #[serde(default)]
     pub phase: TablePhase,

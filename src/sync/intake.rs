@@ -1,6 +1,6 @@
 //! Takes changes in: each row goes straight from its message into the column buffers of its table's open batch.
 
-use crate::batch::{Deletions, Fault, Layout, LogEntry, LogForm, LogOp, RowFault, RowMap, TableBatch};
+use crate::batch::{Deletions, Fault, Layout, LogChange, LogOp, RowFault, RowMap, TableBatch, filled};
 use crate::change::{Field, Lsn, Position, SourceType, Version};
 use crate::decode::pgoutput::{self, Message, Old, Relation, Tuple};
 use crate::error::{Error, Kind, Result};
@@ -171,7 +171,7 @@ impl Intake {
             from_destination: true,
         };
         let outcome = if layout.is_history() {
-            store_logged(batch, &map, &parsed, (version, self.committed_at)).map_err(StoreFault::Row)
+            store_logged(batch, &map, &parsed, (version, self.committed_at))
         } else {
             store(batch, &map, &parsed, version)
         };
@@ -313,47 +313,33 @@ fn store(batch: &mut TableBatch, map: &RowMap, message: &Message<'_>, version: V
     }
 }
 
-/// Appends what a change is in a log: a row each for the old and the new one. A signed log needs the whole old row.
 fn store_logged(
     batch: &mut TableBatch,
     map: &RowMap,
     message: &Message<'_>,
     (version, at): (Version, i64),
-) -> Result<(), RowFault> {
-    let signed = batch.layout().log == Some(LogForm::Signed);
-    let entry = |op, key_only| LogEntry { op, at: Some(at), key_only };
-    let is_key = |old: &Old<'_>| matches!(old, Old::Key(_));
-    match *message {
-        Message::Insert { new, .. } => batch.push_logged(map, new, version, entry(LogOp::Insert, false)),
-        Message::Delete { old, .. } => batch.push_logged(map, old.tuple(), version, entry(LogOp::Delete, is_key(&old))),
-        Message::Update { old: None, .. } if signed => Err(RowFault { column: 0, fault: Fault::Unchanged }),
-        Message::Update { old, new, .. } => {
-            if let Some(old) = old {
-                batch.push_logged(map, old.tuple(), version, entry(LogOp::Before, is_key(&old)))?;
-            }
-            batch.push_logged(map, merged(new, old), version, entry(LogOp::Update, false))
-        }
-        _ => Ok(()),
+) -> Result<(), StoreFault> {
+    match logged(message, at) {
+        Some(change) => Ok(batch.push_change(map, version, change)?),
+        None => Ok(()),
     }
+}
+
+/// What a message is in a log.
+fn logged<'a>(message: &Message<'a>, at: i64) -> Option<LogChange<Tuple<'a>>> {
+    let (op, old, new) = match *message {
+        Message::Insert { new, .. } => (LogOp::Insert, None, Some(new)),
+        Message::Update { old, new, .. } => (LogOp::Update, old, Some(new)),
+        Message::Delete { old, .. } => (LogOp::Delete, Some(old), None),
+        _ => return None,
+    };
+    let key_only = matches!(old, Some(Old::Key(_)));
+    Some(LogChange { op, old: old.map(Old::tuple), new, key_only, at: Some(at) })
 }
 
 /// The new row, with the old one's value wherever it was left out and the old one has it.
 pub(super) fn merged<'a>(new: Tuple<'a>, old: Option<Old<'a>>) -> impl Iterator<Item = Field<'a>> {
     filled(new, old.map(Old::tuple))
-}
-
-/// As [`merged`], of any rows.
-pub(super) fn filled<'a>(
-    new: impl Iterator<Item = Field<'a>>,
-    mut old: Option<impl Iterator<Item = Field<'a>>>,
-) -> impl Iterator<Item = Field<'a>> {
-    new.map(move |field| {
-        let before = old.as_mut().and_then(Iterator::next);
-        match (field, before) {
-            (Field::Unchanged, Some(value @ (Field::Text(_) | Field::Binary(_)))) => value,
-            (field, _) => field,
-        }
-    })
 }
 
 /// Whether the row is another one for ClickHouse. A key image is only sent where the key changed; a whole old row has to be compared.

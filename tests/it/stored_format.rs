@@ -10,14 +10,24 @@ const SCHEMA: &str =
     "CREATE TABLE orders (id int PRIMARY KEY, note text NOT NULL, total numeric(10,2), at timestamptz);
     INSERT INTO orders SELECT i, 'copied', i + 0.5, '2024-02-29 12:00:00.000001Z' FROM generate_series(1, 4) i;
     CREATE TABLE visits (path text NOT NULL, pages int[]);
-    INSERT INTO visits VALUES ('/', '{1,2}'), ('/', NULL);";
-const CONFIG: &str =
-    "tables:\n  - source: public.*\n    keyless: insert_only\n  - source: public.orders\n    current_view: true\n";
+    INSERT INTO visits VALUES ('/', '{1,2}'), ('/', NULL);
+    CREATE TABLE moves (id int PRIMARY KEY, place text NOT NULL);
+    INSERT INTO moves VALUES (1, 'copied'), (2, 'copied');
+    CREATE TABLE clicks (page text NOT NULL, n int); ALTER TABLE clicks REPLICA IDENTITY FULL;
+    INSERT INTO clicks VALUES ('/', 1), ('/', 1), ('/c', NULL);
+    CREATE TABLE guests (id int PRIMARY KEY, name text NOT NULL);
+    INSERT INTO guests VALUES (1, 'stays'), (2, 'goes'), (3, 'goes');";
+const CONFIG: &str = "tables:\n  - source: public.*\n    keyless: insert_only\n  - source: public.orders\n    current_view: true\n  - source: public.moves\n    mode: log\n  \
+     - source: public.clicks\n    keyless: multiset\n  - source: public.guests\n    deletes: keep\n    current_view: true\n";
 /// Each element is a transaction.
 const CHANGES: [&str; 3] = [
-    "INSERT INTO orders VALUES (5, 'new', NULL, NULL); UPDATE orders SET note = 'changed' WHERE id = 1",
-    "BEGIN; DELETE FROM orders WHERE id = 2; UPDATE orders SET id = 30 WHERE id = 3; COMMIT",
-    "INSERT INTO visits VALUES ('/a', NULL), ('/b', '{}')",
+    "INSERT INTO orders VALUES (5, 'new', NULL, NULL); UPDATE orders SET note = 'changed' WHERE id = 1;
+     INSERT INTO moves VALUES (3, 'new'); UPDATE moves SET place = 'changed' WHERE id = 1; UPDATE moves SET id = 20 WHERE id = 2;
+     INSERT INTO clicks VALUES ('/', 1); UPDATE clicks SET n = 2 WHERE page = '/c'; INSERT INTO guests VALUES (4, 'new')",
+    "BEGIN; DELETE FROM orders WHERE id = 2; UPDATE orders SET id = 30 WHERE id = 3; DELETE FROM moves WHERE id = 1;
+     DELETE FROM clicks WHERE ctid = '(0,1)'; DELETE FROM guests WHERE id = 2; UPDATE guests SET id = 30 WHERE id = 3; COMMIT",
+    "INSERT INTO visits VALUES ('/a', NULL), ('/b', '{}'); TRUNCATE moves, clicks; INSERT INTO moves VALUES (5, 'behind it');
+     INSERT INTO clicks VALUES ('/', 3); UPDATE guests SET name = 'changed' WHERE id = 1",
 ];
 
 fn pipeline(test: &str) -> Stage {
@@ -40,7 +50,7 @@ fn places(stage: &Stage) -> BTreeMap<String, String> {
         "SELECT chr(get_byte(data, 0)), lsn - '0/0'::pg_lsn, ('x' || encode(substr(data, 2, 8), 'hex'))::bit(64)::bigint
          FROM pg_logical_slot_peek_binary_changes('{0}_places', NULL, NULL, 'proto_version', '1', 'publication_names',
             (SELECT string_agg(pubname, ',') FROM pg_publication))
-         WHERE chr(get_byte(data, 0)) IN ('B', 'I', 'U', 'D')",
+         WHERE chr(get_byte(data, 0)) IN ('B', 'I', 'U', 'D', 'T')",
         stage.name
     ));
     let (mut places, mut commit, mut commits, mut records) = (BTreeMap::new(), String::new(), 0, 0);
@@ -80,7 +90,9 @@ fn tables_and_rows_are_stored_as_the_contract_says() {
     let stage = pipeline("stored_rows");
     stage.admin.execute(&format!("SELECT pg_create_logical_replication_slot('{}_places', 'pgoutput')", stage.name));
     // Each in an insert of its own, so that no row takes another's place before it is looked at.
-    stage.clickhouse.execute("SYSTEM STOP MERGES {db}.orders");
+    for table in ["orders", "moves", "clicks__log", "guests"] {
+        stage.clickhouse.execute(&format!("SYSTEM STOP MERGES {{db}}.{table}"));
+    }
     for change in CHANGES {
         stage.postgres.execute(change);
         stage.catch_up_and_verify();
@@ -89,6 +101,9 @@ fn tables_and_rows_are_stored_as_the_contract_says() {
     let rows = [
         rows(&stage, "orders", "id, note, total, at, _deleted", &places),
         rows(&stage, "visits", "path, pages, _ordinal", &places),
+        rows(&stage, "moves", "id, place, _ordinal, _op, isNull(_committed_at), _unsent", &places),
+        rows(&stage, "clicks__log", "page, n, _ordinal, _sign", &places),
+        rows(&stage, "guests", "id, name, _deleted, isNull(_source_deleted_at)", &places),
     ];
     pinned("rows.txt", &rows.concat());
     let dead_letters = include_str!("../../sql/clickhouse/create_dead_letters.sql");
@@ -143,6 +158,23 @@ fn rewrite(stage: &Stage, which: &str, value: &str) {
     ));
 }
 
+/// The tables' records as the first version wrote them.
+fn oldest(stage: &Stage) {
+    rewrite(stage, "kind = 'table'", "replaceRegexpOne(value, ',\"(reason|copied_rows)\":.*$', '}')");
+    rewrite(stage, "kind = 'table'", "replaceRegexpOne(value, ',\"view\":\"[^\"]*\"', '')");
+}
+
+/// What an earlier version wrote of a table still leads to all that is there of it.
+fn dropped_by_an_older_state(stage: &Stage) {
+    oldest(stage);
+    let outcome = stage.pipectl(&["drop", "--yes", "--tables"]);
+    assert_eq!(outcome.status, Some(0), "{outcome}");
+    let left = stage
+        .clickhouse
+        .value("SELECT groupArray(name) FROM system.tables WHERE database = '{db}' AND name NOT LIKE 'pipectl\\_%'");
+    assert_eq!(left, "[]", "{outcome}");
+}
+
 #[test]
 fn an_older_state_reads_on_and_a_later_one_is_refused() {
     let stage = pipeline("stored_state");
@@ -153,7 +185,7 @@ fn an_older_state_reads_on_and_a_later_one_is_refused() {
     };
     // The fewest fields that any version wrote.
     rewrite(&stage, "kind IN ('table', 'range')", "replaceOne(value, '\"version\":1,', '')");
-    rewrite(&stage, "kind = 'table'", "replaceRegexpOne(value, ',\"(reason|copied_rows)\":.*$', '}')");
+    oldest(&stage);
     rewrite(&stage, "kind = 'pipeline'", "replaceRegexpOne(value, ',\"resync_all\":.*$', '}')");
     rewrite(&stage, "kind = 'checkpoint'", "replaceRegexpOne(value, ',\"xid\":.*$', '}')");
     stage.postgres.execute(CHANGES[0]);
@@ -202,6 +234,8 @@ fn an_older_state_reads_on_and_a_later_one_is_refused() {
     rewrite(&stage, "kind = 'table' AND JSONExtractUInt(value, 'version') > 1", &format!("'{value}'"));
     assert_eq!(everything(), before);
     stage.catch_up_and_verify();
+    assert!(everything().contains("\"target\":\"clicks__log\",\"view\":\"clicks\""), "{}", everything());
+    dropped_by_an_older_state(&stage);
 }
 
 #[test]

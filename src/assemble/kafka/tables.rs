@@ -18,7 +18,7 @@ use crate::server::clickhouse::Server;
 use crate::server::kafka::{Cluster, client_config, is_compacted};
 use crate::server::postgres::table_of_name;
 use crate::server::registry::{self, Registry};
-use crate::sink::clickhouse::{left_out, plan_table, stored_name};
+use crate::sink::clickhouse::{counting_view_name, left_out, plan_table, stored_name};
 use crate::sync::Progress;
 use rdkafka::ClientConfig;
 use std::collections::{HashMap, HashSet};
@@ -85,7 +85,7 @@ impl RecordCatalog {
         match self.live.standing(relation) {
             Some(TablePhase::Parked) => return Ok(AdoptedRecords::Parked(relation)),
             Some(TablePhase::Ready | TablePhase::Copying) => {}
-            None => self.note_table(&schema, target).await?,
+            None => self.note_table(&schema, target, counting_view_name(&schema, rule)).await?,
         }
         let layout = match self.live.fit(schema.clone()).await? {
             Fit::Stored(layout) => layout,
@@ -114,9 +114,9 @@ impl RecordCatalog {
         }
     }
 
-    async fn note_table(&mut self, schema: &TableSchema, target: String) -> Result<()> {
+    async fn note_table(&mut self, schema: &TableSchema, target: String, view: Option<String>) -> Result<()> {
         let source = schema.name.to_string();
-        let mut record = TableRecord { source, target, phase: TablePhase::Ready, ..TableRecord::default() };
+        let mut record = TableRecord { source, target, view, phase: TablePhase::Ready, ..TableRecord::default() };
         record.learn(schema);
         self.live.store.save_table(schema.relid, &record).await?;
         self.live.state.tables.insert(schema.relid, record);

@@ -21,7 +21,7 @@ use crate::error::{Error, Kind, Result};
 use crate::flow::{Adopted, Tables};
 use crate::server::clickhouse::{self, Server};
 use crate::server::postgres::{Connection, connect, table};
-use crate::sink::clickhouse::{TablePlan, ddl, plan_table};
+use crate::sink::clickhouse::{TablePlan, counting_view_name, ddl, plan_table};
 use crate::sync::{Progress, retrying};
 use crate::tables::{Facts, apply, plan};
 use copying::{Active, Told};
@@ -241,7 +241,12 @@ impl LiveTables {
     async fn remember(&mut self, schema: &mut TableSchema) -> Result<()> {
         let Some(record) = self.state.tables.get(&schema.relid) else { return Ok(()) };
         let mut record = record.clone();
-        let new = record.learn(schema);
+        let mut new = record.learn(schema);
+        // A record of an earlier form does not have it.
+        let view = self.settings_of(schema).rule_for(&schema.name).and_then(|rule| counting_view_name(schema, rule));
+        if record.view.is_none() && view.is_some() {
+            (record.view, new) = (view, true);
+        }
         for column in &mut schema.columns {
             column.missing_value = record.missing.get(&column.number).cloned();
         }

@@ -166,7 +166,7 @@ pub fn plan_table(schema: &TableSchema, rule: &TableRule, settings: &ClickHouseS
         sorting_key: sorting.iter().filter_map(|name| index_of(name)).collect(),
         insert_only: schema.key.is_empty() && !whole_rows(schema, rule),
         log,
-        view: (log == Some(LogForm::Signed)).then(|| target_name(&schema.name, rule)),
+        view: counting_view_name(schema, rule),
         keeps_deleted,
         columns,
         version_column: settings.version_column.clone(),
@@ -225,6 +225,11 @@ fn whole_rows(schema: &TableSchema, rule: &TableRule) -> bool {
 pub fn stored_name(schema: &TableSchema, rule: &TableRule) -> String {
     let name = target_name(&schema.name, rule);
     if log_form(schema, rule) == Some(LogForm::Signed) { signed_log_name(&name) } else { name }
+}
+
+/// The name of the view that counts a signed log: the table's own. `None` where no such log is stored.
+pub fn counting_view_name(schema: &TableSchema, rule: &TableRule) -> Option<String> {
+    (log_form(schema, rule) == Some(LogForm::Signed)).then(|| target_name(&schema.name, rule))
 }
 
 /// The name of the log that is stored of a table without a key, whose own name the view over it has.

@@ -1,12 +1,12 @@
 //! One change on its way from its envelope into its table's batch.
 
-use super::super::intake::{filled, key_changed, mark};
+use super::super::intake::{key_changed, mark};
 use super::avro::Known;
 use super::partition::Partition;
 use super::table::{Shape, Table};
 use super::update;
 use super::{Refused, Step};
-use crate::batch::{Deletions, Fault, Layout, LogEntry, LogForm, LogOp, RowFault, RowMap, TableBatch};
+use crate::batch::{Deletions, Fault, Layout, LogChange, LogOp, RowFault, RowMap, TableBatch, filled};
 use crate::change::{Lsn, SourceType, Version};
 use crate::decode::debezium::{
     ConnectSchema, Envelope, Object, Op, RecordShape, Row, RowProblem, RowReader, SchemaText,
@@ -271,32 +271,30 @@ impl Change<'_, '_> {
         }
     }
 
-    /// What a change is in a log: a row each for the old and the new one. A signed log needs the whole old row.
+    /// The change in a log.
     fn append_logged(
         &self,
         batch: &mut TableBatch,
         map: &RowMap,
-        new: Row<'_>,
+        row: Row<'_>,
         old: Option<Row<'_>>,
     ) -> Result<(), StoreFault> {
         self.number(batch)?;
-        let signed = batch.layout().log == Some(LogForm::Signed);
-        let partly = batch.layout().identity.is_some();
-        let entry = |op, key_only| LogEntry { op, at: Some(self.committed_at()), key_only };
-        match (self.envelope.op, old) {
-            (Op::Read, _) => batch.push_logged(map, new.fields(), self.version, LogEntry::READ)?,
-            (Op::Delete, _) => batch.push_logged(map, new.fields(), self.version, entry(LogOp::Delete, partly))?,
-            (Op::Update, None) if signed => return Err(RowFault { column: 0, fault: Fault::Unchanged }.into()),
-            (Op::Update, old) => {
-                if let Some(old) = old {
-                    batch.push_logged(map, old.fields(), self.version, entry(LogOp::Before, partly))?;
-                }
-                let fields = filled(new.fields(), old.map(Row::fields));
-                batch.push_logged(map, fields, self.version, entry(LogOp::Update, false))?;
-            }
-            _ => batch.push_logged(map, new.fields(), self.version, entry(LogOp::Insert, false))?,
-        }
-        Ok(())
+        let (op, old, new) = match self.envelope.op {
+            Op::Read => (LogOp::Read, None, Some(row)),
+            // The record's one row is the old one.
+            Op::Delete => (LogOp::Delete, Some(row), None),
+            Op::Update => (LogOp::Update, old, Some(row)),
+            _ => (LogOp::Insert, None, Some(row)),
+        };
+        let change = LogChange {
+            op,
+            old: old.map(Row::fields),
+            new: new.map(Row::fields),
+            key_only: batch.layout().identity.is_some(),
+            at: (op != LogOp::Read).then(|| self.committed_at()),
+        };
+        Ok(batch.push_change(map, self.version, change)?)
     }
 
     /// The mark in a log that the table was emptied.
