@@ -1,6 +1,7 @@
 //! A table of both sides, with the form of each of its columns.
 
 use super::form::Rendering;
+use crate::batch::LogForm;
 use crate::sink::clickhouse::TablePlan;
 
 /// A table to compare.
@@ -10,6 +11,18 @@ pub struct Table {
     pub plan: TablePlan,
     /// Which rows are published, as a condition in Postgres' SQL.
     pub row_filter: Option<String>,
+}
+
+impl Table {
+    /// Whether what is stored are changes, of which the rows are to be made first.
+    pub(super) fn is_log(&self) -> bool {
+        self.plan.log == Some(LogForm::Changes)
+    }
+
+    /// Indexes into the plan's columns of those that tell the source's rows apart; of a log they are no key in ClickHouse.
+    pub(super) fn key(&self) -> &[usize] {
+        if self.is_log() { &self.plan.identity } else { &self.plan.key }
+    }
 }
 
 /// A column of both sides.

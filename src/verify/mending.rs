@@ -219,6 +219,11 @@ impl Comparison<'_> {
     /// Why a table cannot be mended row by row.
     async fn unmendable(&mut self, table: &Table, report: &TableReport) -> Result<Option<String>> {
         let name = &table.plan.schema.name;
+        if table.is_log() {
+            return Ok(Some(format!(
+                "it is a log of changes, and none of them is overwritten; `pipectl resync {name}` begins it anew with the rows that are there"
+            )));
+        }
         if table.plan.key.is_empty() {
             return Ok(Some(format!(
                 "it has no key, so that its rows cannot be overwritten one by one; `pipectl resync {name}` copies it again"

@@ -16,6 +16,7 @@ mod compared;
 mod details;
 mod fence;
 mod form;
+mod log_text;
 mod mending;
 mod opened;
 mod postgres_text;

@@ -3,12 +3,13 @@
 use super::clickhouse_text::ClickHouseText;
 use super::compared::{ComparedColumn, ComparedTable, Table};
 use super::form::{Calendar, rendering};
+use super::log_text::rows_of_log;
 use super::report::TableReport;
 use super::stored_type::StoredType;
 use crate::config::ClickHouseSettings;
 use crate::error::Result;
 use crate::server::clickhouse::{Server, StoredTable, quote_ident};
-use crate::sink::clickhouse::{SOURCE_DELETED_COLUMN, TablePlan};
+use crate::sink::clickhouse::SOURCE_DELETED_COLUMN;
 use std::collections::HashMap;
 
 const CALENDAR: &str = include_str!("../../sql/clickhouse/verify_calendar.sql");
@@ -49,8 +50,8 @@ impl Stored<'_> {
                 }
             }
         }
-        let key: Vec<usize> = table.plan.key.iter().filter_map(|place| places.get(place).copied()).collect();
-        if key.len() < table.plan.key.len() {
+        let key: Vec<usize> = table.key().iter().filter_map(|place| places.get(place).copied()).collect();
+        if key.len() < table.key().len() {
             report.problem = Some("its key cannot be compared".to_owned());
         } else if columns.is_empty() {
             report.problem = Some("it has no column that can be compared".to_owned());
@@ -63,11 +64,23 @@ impl Stored<'_> {
         &self,
         compared: &'a ComparedTable,
         settings: &ClickHouseSettings,
-        plan: &TablePlan,
+        table: &Table,
         shift: u32,
     ) -> ClickHouseText<'a> {
+        let plan = &table.plan;
         let present = |name: &String| self.0.column(name).map(|_| quote_ident(name));
         let last = if self.0.engine.contains("Replacing") || self.0.engine == "Distributed" { " FINAL" } else { "" };
+        if table.is_log() {
+            let log = format!("{}.{}", quote_ident(&settings.database), quote_ident(&plan.target));
+            return ClickHouseText {
+                table: compared,
+                shift,
+                relation: format!("{} AS t", rows_of_log(&log, compared, plan)),
+                deleted_column: None,
+                source_deleted_column: None,
+                version_column: present(&settings.version_column).filter(|_| !compared.key.is_empty()),
+            };
+        }
         if let Some(view) = &plan.view {
             return ClickHouseText {
                 table: compared,

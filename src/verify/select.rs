@@ -1,7 +1,7 @@
 //! Which tables are compared: those of the configuration that are replicated.
 
 use super::compared::Table;
-use crate::config::{Settings, TableMode, TableRule};
+use crate::config::{Settings, TableRule};
 use crate::error::{Error, Kind, Result};
 use crate::server::postgres::{Connection, tables};
 use crate::sink::clickhouse::{left_out, plan_table};
@@ -32,12 +32,6 @@ pub async fn select(settings: &Settings, connection: &Connection, patterns: &[St
         met.iter_mut().zip(&matching).for_each(|(met, matches)| *met |= matches);
         match left_out(&schema, rule) {
             Some(reason) => selected.left_out.push(reason),
-            None if rule.mode == TableMode::Log => {
-                selected.left_out.push(format!(
-                    "table {} is not compared: `mode: log` keeps its changes, not its rows",
-                    schema.name
-                ));
-            }
             None => selected.tables.push(Table {
                 plan: plan_table(&schema, rule, &settings.clickhouse)?,
                 row_filter: rule.row_filter.clone(),

@@ -100,7 +100,7 @@ impl Comparison<'_> {
             return Ok(report);
         };
         let compared = stored.columns(table, &self.calendar, &mut report);
-        if compared.columns.is_empty() || compared.key.len() < table.plan.key.len() {
+        if compared.columns.is_empty() || compared.key.len() < table.key().len() {
             return Ok(report);
         }
         let encoding = self.snapshot.encoding.clone();
@@ -163,7 +163,7 @@ impl Comparison<'_> {
         let name = quote_table(&table.plan.schema.name);
         Texts {
             source: PostgresText { table: compared, shift, encoding, strict: self.options.strict },
-            target: stored.text(compared, &self.settings.clickhouse, &table.plan, shift),
+            target: stored.text(compared, &self.settings.clickhouse, table, shift),
             relation: if table.plan.schema.partitioned { name } else { format!("ONLY {name}") },
             sample: sample_bound(self.options.sample),
         }
