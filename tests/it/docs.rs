@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 14] = [
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "docs/architecture.md",
+    "docs/changes.md",
     "docs/compose.md",
     "docs/guarantees.md",
     "docs/kafka.md",
@@ -245,6 +246,109 @@ fn every_exit_code_is_in_the_readme() {
         assert!(table.contains(&format!("\n| {code} | ")), "exit code {code} is not documented");
     }
     assert!(table.contains("\n| 129, 130, 143 | "));
+}
+
+/// The files of tests that a page names, each with the tests that are named behind it.
+fn named_tests(page: &str) -> Vec<(String, Vec<String>)> {
+    let mut found: Vec<(String, Vec<String>)> = Vec::new();
+    for part in page.split('`').skip(1).step_by(2) {
+        let is_test = part.matches('_').count() > 1 && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if part.starts_with("tests/it/") || part.starts_with("src/") {
+            found.push((part.to_owned(), Vec::new()));
+        } else if let (true, Some((_, tests))) = (is_test, found.last_mut()) {
+            tests.push(part.to_owned());
+        }
+    }
+    found
+}
+
+/// The text of a file, or of all files of a folder.
+fn sources(path: &str) -> String {
+    let file = root().join(path);
+    if !file.is_dir() {
+        return read(path);
+    }
+    let files = fs::read_dir(file).unwrap().map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
+    files.collect::<Vec<_>>().concat()
+}
+
+/// A row of these pages is held by a test, and the test is there.
+#[test]
+fn what_is_held_by_a_test_has_that_test() {
+    for (name, least) in [("docs/types.md", 8), ("docs/changes.md", 45)] {
+        let page = read(name);
+        let (rows, list) = page.split_once("| | Test |").expect("the list of tests");
+        let list = list.split("\n\n").next().unwrap();
+        let tests = named_tests(list);
+        assert!(tests.iter().map(|(_, tests)| tests.len()).sum::<usize>() >= least, "{name}: {tests:?}");
+        for (file, tests) in tests {
+            let text = sources(&file);
+            for test in tests {
+                assert!(
+                    text.contains(&format!("#[test]\nfn {test}()")) || text.contains(&format!("    fn {test}()")),
+                    "{name}: {file} has no test {test}"
+                );
+            }
+        }
+        let labels = |text: &str| -> BTreeSet<String> {
+            let parts = text.split('*').skip(1).step_by(2).map(str::to_owned);
+            parts.filter(|part| part.len() < 20 && part.chars().all(|c| c.is_ascii_lowercase() || c == ' ')).collect()
+        };
+        let held = labels(&rows.replace("**", ""));
+        assert_eq!(held, labels(list), "{name}: what the rows name, and what the list has");
+        for row in rows.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---")) {
+            let holder = row.trim_end_matches(['|', ' ']).rsplit('|').next().unwrap();
+            assert!(holder.contains('*') || holder.contains("Held by"), "{name}: no test holds {row}");
+        }
+    }
+}
+
+/// The statements of a page's section, in their order.
+fn statements(page: &str, heading: &str) -> Vec<String> {
+    let page = read(page);
+    let (_, section) = page.split_once(&format!("\n## {heading}\n")).expect("the section");
+    let section = section.split("\n## ").next().unwrap();
+    section.split("```sql\n").skip(1).map(|block| block.split("```").next().unwrap().trim().to_owned()).collect()
+}
+
+#[test]
+fn what_operations_says_of_logs_is_so() {
+    let stage = Stage::new("docs_logs");
+    stage.postgres.execute(
+        "CREATE TABLE moves (id int PRIMARY KEY, place text NOT NULL); ALTER TABLE moves ALTER place SET STORAGE EXTERNAL; INSERT INTO moves VALUES (1, 'a'), (2, 'b'), (4, 'd');
+         CREATE TABLE clicks (page text); ALTER TABLE clicks REPLICA IDENTITY FULL; INSERT INTO clicks VALUES ('/'), ('/'), ('/x')",
+    );
+    stage
+        .config("tables:\n  - source: public.moves\n    mode: log\n  - source: public.clicks\n    keyless: multiset\n");
+    stage.catch_up_and_verify();
+    stage.postgres.execute("UPDATE moves SET place = 'c' WHERE id = 1; DELETE FROM moves WHERE id = 2; INSERT INTO moves VALUES (3, 'e'); UPDATE moves SET id = 5 WHERE id = 4");
+    stage.postgres.execute("DELETE FROM clicks WHERE ctid = '(0,1)'; UPDATE clicks SET page = '/y' WHERE page = '/x'");
+    stage.catch_up_and_verify();
+    let name = stage.name.clone();
+    let run = |sql: &str| stage.clickhouse.value(&sql.replace("shop", &name));
+    let [history, then, multiset, disk, ttl, keep, fill] = &statements("docs/operations.md", "Logs and multisets")[..]
+    else {
+        panic!("seven statements")
+    };
+    assert!(run(history).ends_with("\tu\tc") && run(history).starts_with("\\N\tr\ta\n"), "{}", run(history));
+    stage.wait_until("a second is over", |_| run(then) == "1\tc\n3\te\n5\td");
+    assert_eq!(run(multiset), "6\t2");
+    let tables = run(disk);
+    assert!(tables.contains("moves\t") && tables.contains("clicks__log\t"), "{tables}");
+    stage.clickhouse.execute(&keep.replace("shop", &name));
+    stage.clickhouse.execute(&fill.replace("shop", &name));
+    assert_eq!(run("SELECT count() FROM shop.moves_kept"), run("SELECT count() FROM shop.moves FINAL"));
+    // Changes of long ago go, copied rows and young changes stay; it is the owner's, and nothing that differs.
+    stage.clickhouse.execute("INSERT INTO {db}.moves (id, _version, _ordinal, _op, _committed_at) VALUES (9, 1, 0, 'd', '2020-01-01 00:00:00')");
+    stage.clickhouse.execute(&format!("{} SETTINGS mutations_sync = 2", ttl.replace("shop", &name)));
+    stage.clickhouse.execute("OPTIMIZE TABLE {db}.moves FINAL");
+    assert_eq!(run("SELECT count(), countIf(_op = 'r'), countIf(id = 9) FROM shop.moves FINAL"), "8\t3\t0");
+    let checked = stage.pipectl(&["create-tables", "--check"]);
+    assert_eq!(checked.status, Some(0), "{checked}");
+    stage.catch_up_and_verify();
+    let outcome = stage.pipectl(&["resync", "public.clicks"]);
+    assert_eq!(outcome.status, Some(0), "{outcome}");
+    assert_eq!(run(multiset), "2\t2");
 }
 
 #[test]
