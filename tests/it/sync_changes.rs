@@ -67,6 +67,10 @@ impl Pipeline {
         let slot = self.stage.admin.value(&format!(
             "SELECT slot_name FROM pg_replication_slots WHERE database = '{name}' AND slot_name <> '{name}_mark'"
         ));
+        // The server's side of a stream ends a little after the process that read it.
+        self.stage.wait_until("nobody reads the slot", |stage| {
+            stage.admin.value(&format!("SELECT active FROM pg_replication_slots WHERE slot_name = '{slot}'")) == "f"
+        });
         self.stage.admin.execute(&format!("SELECT pg_drop_replication_slot('{slot}')"));
         self.stage.admin.execute(&format!("SELECT pg_copy_logical_replication_slot('{name}_mark', '{slot}')"));
         self.stage.clickhouse.execute(&format!(
