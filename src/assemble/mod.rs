@@ -1,5 +1,6 @@
 //! From settings to a running pipeline: the one place that names source, sink and store together.
 
+mod column_names;
 pub mod connector;
 mod copies;
 mod failover;

@@ -1,11 +1,12 @@
 //! The destination's tables before anything is written into them, and those that are parked.
 
 use super::SyncOptions;
+use super::column_names;
 use super::renamed::follow;
 use crate::batch::Ranges;
 use crate::change::{Lsn, TableSchema, Version};
 use crate::checkpoint::{State, StateStore, TablePhase};
-use crate::config::Settings;
+use crate::config::{Settings, SyncSource};
 use crate::error::{Kind, Result};
 use crate::flow::CheckpointStore;
 use crate::server::clickhouse::Server;
@@ -27,9 +28,14 @@ pub(super) async fn make_tables(
     if postgres.is_none() {
         settings.tables.clear();
     }
-    let facts = gather(&settings, postgres, server).await?;
+    let mut facts = gather(&settings, postgres, server).await?;
     let state = store.load().await?;
     let settings = follow(&settings, &state, facts.source.as_deref().unwrap_or_default());
+    if rename_columns((&settings, server), facts.source.as_deref().unwrap_or_default(), (&state, store), progress)
+        .await?
+    {
+        facts = gather(&settings, postgres, server).await?;
+    }
     let mut planned = plan(&settings, &facts);
     park_refused(&mut planned, facts.source.as_deref().unwrap_or_default(), store).await?;
     for warning in &planned.warnings {
@@ -38,6 +44,27 @@ pub(super) async fn make_tables(
     apply(&planned, server, |step| progress.note(step.to_string())).await?;
     let wanted = |plan: &TablePlan| options.wants(&plan.schema.name);
     Ok((planned.tables.into_iter().filter(wanted).collect(), facts.ranges))
+}
+
+/// Columns that were renamed while nothing ran. Whether any was, at the destination too.
+async fn rename_columns(
+    (settings, server): (&Settings, &Server),
+    source: &[TableSchema],
+    (state, store): (&State, &mut StateStore),
+    progress: &Progress,
+) -> Result<bool> {
+    let mut any = false;
+    for schema in source.iter().filter(|_| settings.sync.source == SyncSource::Postgres) {
+        let record = state.tables.get(&schema.relid).filter(|record| record.phase == TablePhase::Ready);
+        let Some(record) = record.filter(|record| record.copy.is_none() && record.renamed(schema).is_some()) else {
+            continue;
+        };
+        if let Some(renamed) = column_names::rename(server, settings, (record, schema), progress).await? {
+            store.save_table(schema.relid, &renamed).await?;
+            any = true;
+        }
+    }
+    Ok(any)
 }
 
 /// A table of the pipeline that was changed into one which the destination's cannot be altered to is left behind; the others go on. One that was altered at

@@ -150,6 +150,9 @@ pub struct TableRecord {
     /// Its columns' names by `pg_attribute.attnum`, those that were dropped since included.
     #[serde(default)]
     pub columns: BTreeMap<i16, String>,
+    /// Names that its columns had before, with their numbers: those that were renamed at the destination, too.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub former: BTreeMap<String, i16>,
     /// Why it is to be copied again while the others go on; absent where it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copy: Option<String>,
@@ -196,7 +199,7 @@ impl TableRecord {
             let (number, name) = (column.number, &column.name);
             match self.columns.get(&number) {
                 Some(before) if before != name => Some(format!("column \"{before}\" was renamed to \"{name}\"")),
-                None if self.columns.values().any(|before| before == name) => {
+                None if self.columns.values().any(|before| before == name) || self.former.contains_key(name) => {
                     Some(format!("column \"{name}\" was dropped, and is another one now"))
                 }
                 _ => None,

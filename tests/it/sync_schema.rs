@@ -243,6 +243,66 @@ fn names_that_stand_for_something_else_now() {
 }
 
 #[test]
+fn renamed_columns_are_renamed_in_place() {
+    let pipeline = Pipeline::new(
+        "renamed_in_place",
+        "CREATE TABLE t (id int PRIMARY KEY, v text, n int, x text); CREATE TABLE keyed (id int PRIMARY KEY, v text);
+         INSERT INTO t SELECT i, 'v' || i, i, 'x' FROM generate_series(1, 10) i; INSERT INTO keyed VALUES (1, 'x')",
+        "",
+    );
+    pipeline.sync();
+    let mark = pipeline.mark();
+    let sync = |told: &str, is_copied: bool| {
+        let outcome = pipeline.sync();
+        let copied = outcome.stderr.contains("public.t is copied again");
+        assert!(outcome.stderr.contains(told) && copied == is_copied, "{outcome}");
+        pipeline.verify();
+    };
+    // The stream still has changes under the old name, and sends them once more.
+    pipeline.pg("UPDATE t SET v = 'old name' WHERE id < 5; ALTER TABLE t RENAME v TO u; UPDATE t SET u = 'new name' WHERE id = 1; ALTER TABLE keyed RENAME id TO number; INSERT INTO keyed VALUES (9, 'y')");
+    sync("renamed column v of t to u", false);
+    assert_eq!(
+        pipeline.ch("SELECT groupArray(u) FROM (SELECT u FROM {db}.t FINAL WHERE id < 3 ORDER BY id)"),
+        "['new name','old name']"
+    );
+    pipeline.replay(&mark);
+    pipeline.verify();
+    // While it runs, without a row that tells of it; and back again.
+    let running = live(&pipeline);
+    let has = |sql: &str, wanted: &str| {
+        pipeline.stage.wait_until(sql, |stage| stage.clickhouse.try_value(sql).as_deref() == Some(wanted));
+    };
+    pipeline.pg("ALTER TABLE t RENAME n TO m");
+    has("SELECT sum(m) FROM {db}.t FINAL", "55");
+    pipeline.pg("UPDATE t SET m = -1 WHERE id = 2; ALTER TABLE t RENAME u TO v; UPDATE t SET v = 'back' WHERE id = 3");
+    has("SELECT v FROM {db}.t FINAL WHERE id = 3", "back");
+    running.signal("TERM");
+    let outcome = running.ended();
+    assert!(outcome.status == Some(0) && !outcome.stderr.contains("public.t is copied again"), "{outcome}");
+    pipeline.replay(&mark);
+    pipeline.verify();
+    // Killed between the two servers' notes of it.
+    #[cfg(feature = "failpoints")]
+    {
+        pipeline.pg("ALTER TABLE t RENAME m TO n");
+        let call =
+            pipeline.stage.invocation(&["sync", "--until-caught-up"]).env("PIPECTL_FAILPOINTS", "columns.renamed");
+        assert_eq!(call.run().status, None, "it was to die");
+        sync("", false);
+        assert_eq!(pipeline.ch("SELECT sum(n) FROM {db}.t FINAL"), "52");
+        pipeline.pg("ALTER TABLE t RENAME n TO m");
+        sync("renamed column n of t to m", false);
+    }
+    // Twice before it was seen: what came under the name in between is not lost. A name that another column had is another column.
+    pipeline.pg("ALTER TABLE t RENAME m TO between_; UPDATE t SET between_ = 5 WHERE id = 4; ALTER TABLE t RENAME between_ TO last; UPDATE t SET last = 6 WHERE id = 5");
+    sync("renamed column m of t to last", true);
+    pipeline.pg("ALTER TABLE t RENAME v TO w; ALTER TABLE t RENAME x TO v; UPDATE t SET v = 'x', w = 'w' WHERE id = 6");
+    sync("", true);
+    pipeline.replay(&mark);
+    pipeline.verify();
+}
+
+#[test]
 fn what_the_stream_does_not_say_is_noticed() {
     let pipeline = Pipeline::new(
         "not_said",

@@ -7,15 +7,16 @@ mod copying;
 mod unsaid;
 
 use super::SyncOptions;
+use super::column_names;
 use super::copies::no_postgres;
 use super::layout::layout;
 use super::publication;
-use super::recopy::{Ask, CopyQueue, Place, Places};
+use super::recopy::{Ask, CopyQueue, Place, Places, Want};
 use super::renamed::follow;
 use crate::batch::{ColumnType, Layout, Ranges, RowMap, ValueType};
 use crate::change::TableSchema;
 use crate::checkpoint::{State, StateStore, TablePhase};
-use crate::config::Settings;
+use crate::config::{Settings, SyncSource};
 use crate::decode::pgoutput::Relation;
 use crate::error::{Error, Kind, Result};
 use crate::flow::{Adopted, Tables};
@@ -162,13 +163,39 @@ impl LiveTables {
             return Ok(Adopted::Parked);
         }
         Ok(match self.fit(schema.clone()).await? {
-            Fit::Stored(layout) => match self.left_unsent(&layout, relation, &schema).await? {
-                Some(reason) => Adopted::Park(reason),
-                None => stored(&layout, relation),
-            },
+            Fit::Stored(layout) => {
+                let relation = &self.under_present_names(relation).await?;
+                match self.left_unsent(&layout, relation, &schema).await? {
+                    Some(reason) => Adopted::Park(reason),
+                    None => stored(&layout, relation),
+                }
+            }
             Fit::Ignored => Adopted::Ignored,
             Fit::Park(reason) => Adopted::Park(reason),
         })
+    }
+
+    /// The stream may still tell of columns under names that they had before.
+    async fn under_present_names(&mut self, relation: &Relation) -> Result<Relation> {
+        let record = self.state.tables.get(&relation.id);
+        let present = column_names::present(record, relation);
+        if column_names::has_unknown(record, &present) {
+            self.need(Want::needed(relation.id, "a column had a name that was gone before it was seen")).await?;
+        }
+        Ok(present)
+    }
+
+    /// Whether columns that were renamed have their new names at the destination now. Records of topics tell of columns by other means.
+    async fn rename(&mut self, schema: &TableSchema) -> Result<bool> {
+        let record = self.state.tables.get(&schema.relid).filter(|record| record.phase == TablePhase::Ready).cloned();
+        let Some(record) = record.filter(|_| self.settings.sync.source == SyncSource::Postgres) else {
+            return Ok(false);
+        };
+        let settings = self.settings_of(schema);
+        let renamed = column_names::rename(&self.server, &settings, (&record, schema), &self.progress).await?;
+        let Some(renamed) = renamed else { return Ok(false) };
+        self.note(schema.relid, |record| (record.columns, record.former) = (renamed.columns, renamed.former)).await?;
+        Ok(true)
     }
 
     /// Why columns that are stored are not sent, where that is not because they came later: the publication was narrowed. They would become NULL.
@@ -195,6 +222,7 @@ impl LiveTables {
         let renamed = self.state.tables.get(&relation).and_then(|record| record.renamed(&schema));
         if let Some(reason) = renamed
             && !matches!(shadows, Some((Place::Instead, _)))
+            && !(shadows.is_none() && self.rename(&schema).await?)
         {
             return self.not_fitting(relation, reason).await;
         }

@@ -182,7 +182,7 @@ impl LiveTables {
     }
 
     /// Notes that a table has to be copied, so that this is not forgotten, and lets it be done.
-    async fn need(&mut self, want: Want) -> Result<()> {
+    pub(super) async fn need(&mut self, want: Want) -> Result<()> {
         let reason = want.reason.clone();
         if self.state.tables.get(&want.relation).is_some_and(|record| record.copy.is_none()) {
             self.note(want.relation, |record| record.copy = Some(reason)).await?;

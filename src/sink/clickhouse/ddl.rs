@@ -121,6 +121,16 @@ pub fn widen_column(table: &str, name: &str, column_type: &str, settings: &Click
     format!("{} MODIFY COLUMN {} {column_type} SETTINGS mutations_sync = 2", alter(table, settings), quote_ident(name))
 }
 
+/// Gives a column another name.
+pub fn rename_column(table: &str, name: &str, new_name: &str, settings: &ClickHouseSettings) -> String {
+    format!(
+        "{} RENAME COLUMN {} TO {} SETTINGS mutations_sync = 2",
+        alter(table, settings),
+        quote_ident(name),
+        quote_ident(new_name)
+    )
+}
+
 fn alter(table: &str, settings: &ClickHouseSettings) -> String {
     format!("ALTER TABLE {}{}", qualified(table, settings), on_cluster(settings))
 }
