@@ -238,6 +238,12 @@ impl ColumnBuffer {
         self.cut_elements(self.last_end());
     }
 
+    /// Takes a value back that is not the last one that was appended: where it begins has to be found.
+    pub(super) fn undo_earlier(&mut self) {
+        self.undo_element();
+        self.cut_elements(self.last_end());
+    }
+
     /// Takes back the elements from `end` on.
     fn cut_elements(&mut self, end: usize) {
         for inner in [&mut self.elements, &mut self.values].into_iter().flatten() {

@@ -145,6 +145,20 @@ impl LogColumns {
         self.unsent_count = count;
     }
 
+    /// Takes the last row back, whose names began at the mark.
+    fn take_back(&mut self, mark: (usize, u64)) {
+        self.rewind(mark);
+        for (bytes, width) in [
+            (&mut self.ops, 2),
+            (&mut self.signs, 1),
+            (&mut self.at_nulls, 1),
+            (&mut self.at, size_of::<i64>()),
+            (&mut self.unsent_ends, size_of::<u64>()),
+        ] {
+            bytes.truncate(bytes.len().saturating_sub(width));
+        }
+    }
+
     /// A column of the next row was not sent.
     pub(super) fn push_unsent(&mut self, name: &str) {
         push_leb128(name.len(), &mut self.unsent);
@@ -170,7 +184,7 @@ impl TableBatch {
     /// Appends what a change is in a log: a row each for the old and the new one. A signed log needs the whole old row of an update.
     ///
     /// # Errors
-    /// [`RowFault`]; the batch then has the old row of an update at most.
+    /// [`RowFault`]; the batch is then as it was: the change may come again, and an old row that is there twice would count twice.
     pub fn push_change<'a, R: Iterator<Item = Field<'a>> + Clone>(
         &mut self,
         map: &RowMap,
@@ -182,14 +196,19 @@ impl TableBatch {
         if op == LogOp::Update && old.is_none() && signed {
             return Err(RowFault { column: 0, fault: Fault::Unchanged });
         }
+        let (mark, before) = (self.log.mark(), (self.last(), self.bytes()));
         if let Some(old) = old.clone() {
             let op = if op == LogOp::Update { LogOp::Before } else { op };
             self.push_logged(map, old, version, LogEntry { op, at, key_only })?;
         }
-        match new {
-            Some(new) => self.push_logged(map, filled(new, old), version, LogEntry { op, at, key_only: false }),
-            None => Ok(()),
+        let Some(new) = new else { return Ok(()) };
+        let has_old = old.is_some();
+        let pushed = self.push_logged(map, filled(new, old), version, LogEntry { op, at, key_only: false });
+        if pushed.is_err() && has_old {
+            self.log.take_back(mark);
+            self.take_back(before);
         }
+        pushed
     }
 
     /// Appends a row of a log. What was not sent is NULL where the log says so, and a fault where it does not.
@@ -261,9 +280,9 @@ impl TableBatch {
 #[cfg(test)]
 mod tests {
     use super::super::table::tests::layout;
-    use super::super::{ColumnType, Layout, ValueType};
+    use super::super::{ColumnBuffer, ColumnType, Layout, LayoutColumn, ValueType};
     use super::*;
-    use crate::change::Lsn;
+    use crate::change::{Lsn, SourceType};
 
     #[test]
     fn a_log_says_what_was_not_sent() {
@@ -309,5 +328,58 @@ mod tests {
         assert_eq!(batch.columns()[1].parts(), [b"\x01a\x01a\x01a\x01a"], "what was left out is the old row's");
         let fault = batch.push_change(&map, version, change(LogOp::Update, None, Some(new))).unwrap_err();
         assert_eq!((fault.fault, batch.rows()), (Fault::Unchanged, 4));
+    }
+
+    #[test]
+    fn a_change_whose_new_row_is_refused_leaves_no_trace() {
+        let column = |name: &str, source, column_type| LayoutColumn {
+            name: name.into(),
+            source,
+            column_type,
+            missing: None,
+            transform: None,
+        };
+        let array = SourceType::Array(Box::new(SourceType::String));
+        let strings = ColumnType::required(ValueType::Array(Box::new(ColumnType::nullable(ValueType::String))));
+        for form in [LogForm::Changes, LogForm::Signed] {
+            let mut layout = Layout { deleted_column: None, log: Some(form), ..Layout::clone(&layout()) };
+            layout.columns.push(column("tags", array.clone(), strings.clone()));
+            layout.columns.push(column("last", SourceType::Int4, ColumnType::required(ValueType::Int32)));
+            let layout = Arc::new(layout);
+            let map = RowMap::by_name(&layout, ["id", "name", "tags", "last"].into_iter());
+            let row = |name, tags, last| [Field::Text(b"1"), name, Field::Text(tags), last].into_iter();
+            let whole = |name, tags| row(Field::Text(name), tags, Field::Text(b"7"));
+            let change = |new| LogChange {
+                op: LogOp::Update,
+                old: Some(whole(b"before", b"{x,NULL,y}")),
+                new: Some(new),
+                key_only: false,
+                at: Some(7),
+            };
+            let stored = |batch: &TableBatch| {
+                let columns: Vec<Vec<u8>> =
+                    batch.columns().iter().flat_map(ColumnBuffer::parts).map(<[u8]>::to_vec).collect();
+                let log = [
+                    batch.log().ops(),
+                    batch.log().signs(),
+                    batch.log().unsent()[0],
+                    batch.ordinals(),
+                    batch.versions(),
+                ];
+                (columns, log.concat(), batch.rows(), batch.bytes(), batch.last())
+            };
+            let mut batch = TableBatch::new(Arc::clone(&layout)).unwrap();
+            let (first, second) = (Version::new(Lsn(2), Lsn(1)), Version::new(Lsn(2), Lsn(2)));
+            batch.push_change(&map, first, change(whole(b"first", b"{a}"))).unwrap();
+            let before = stored(&batch);
+            let fault =
+                batch.push_change(&map, second, change(row(Field::Text(b"bad"), b"{b}", Field::Null))).unwrap_err();
+            assert_eq!((fault.fault, stored(&batch)), (Fault::Null, before));
+            batch.push_change(&map, second, change(whole(b"good", b"{c}"))).unwrap();
+            let mut straight = TableBatch::new(layout).unwrap();
+            straight.push_change(&map, first, change(whole(b"first", b"{a}"))).unwrap();
+            straight.push_change(&map, second, change(whole(b"good", b"{c}"))).unwrap();
+            assert_eq!(stored(&batch), stored(&straight));
+        }
     }
 }

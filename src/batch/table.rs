@@ -320,6 +320,18 @@ impl TableBatch {
         }
     }
 
+    /// Takes the last whole row back, for a change that is only whole with another one; `before` it: the version and ordinal of the row before, and the bytes.
+    pub(super) fn take_back(&mut self, (last, bytes): (Option<(Version, u64)>, usize)) {
+        self.rows -= 1;
+        for column in &mut self.columns {
+            column.undo_earlier();
+        }
+        self.versions.truncate(self.rows * size_of::<Version>());
+        self.deleted.truncate(self.rows);
+        self.ordinals.truncate(self.ordinals.len().min(self.rows * size_of::<u64>()));
+        (self.last, self.bytes) = (last, bytes);
+    }
+
     #[inline]
     fn finish_row(&mut self, version: Version, deleted: u8, bytes: usize) {
         self.finish(version, (deleted, LogEntry::READ), bytes);
