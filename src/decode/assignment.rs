@@ -5,11 +5,11 @@
 
 use super::wire::{Malformed, Reader};
 
-/// The partitions of an assignment. A member without any may have no bytes at all.
+/// The topics of an assignment, each with its partitions. A member without any may have no bytes at all.
 ///
 /// # Errors
 /// [`Malformed`] where the bytes are no assignment.
-pub fn partitions(bytes: &[u8]) -> Result<Vec<(String, i32)>, Malformed> {
+pub fn partitions(bytes: &[u8]) -> Result<Vec<(&str, Vec<i32>)>, Malformed> {
     let mut found = Vec::new();
     if bytes.is_empty() {
         return Ok(found);
@@ -19,9 +19,12 @@ pub fn partitions(bytes: &[u8]) -> Result<Vec<(String, i32)>, Malformed> {
     for _ in 0..reader.i32()? {
         let length = usize::try_from(reader.i16()?).map_err(|_| Malformed("a topic's name"))?;
         let topic = std::str::from_utf8(reader.take(length)?).map_err(|_| Malformed("UTF-8"))?;
+        // How many there are is only said: what is there counts.
+        let mut partitions = Vec::new();
         for _ in 0..reader.i32()? {
-            found.push((topic.to_owned(), reader.i32()?));
+            partitions.push(reader.i32()?);
         }
+        found.push((topic, partitions));
     }
     Ok(found)
 }
@@ -33,8 +36,7 @@ mod tests {
     #[test]
     fn topics_and_their_partitions_are_read() {
         let bytes = b"\0\x01\0\0\0\x02\0\x01a\0\0\0\x02\0\0\0\0\0\0\0\x05\0\x02bc\0\0\0\x01\0\0\0\x01\xff\xff\xff\xff";
-        let named = |topic: &str, partition| (topic.to_owned(), partition);
-        assert_eq!(partitions(bytes).unwrap(), [named("a", 0), named("a", 5), named("bc", 1)]);
+        assert_eq!(partitions(bytes).unwrap(), [("a", vec![0, 5]), ("bc", vec![1])]);
         assert_eq!(partitions(b"").unwrap(), []);
         assert_eq!(partitions(b"\0\x01\0\0\0\0\0\0\0\0").unwrap(), []);
         assert!(partitions(b"\0\x01\0\0\0\x01\0\x01a\0\0\0\x02\0\0\0\0").is_err());

@@ -9,6 +9,7 @@ pub(crate) fn of(target: &str) -> Vec<Vec<u8>> {
     let mut corpus = match target {
         "pgoutput" => pgoutput(),
         "copy" => copy(),
+        "assignment" => assignments(),
         "values" => values(),
         "columns" => values()
             .into_iter()
@@ -185,6 +186,23 @@ fn debezium() -> Vec<Vec<u8>> {
         records.extend(values.into_iter().step_by(step));
     }
     records
+}
+
+/// What members of consumer groups were assigned.
+fn assignments() -> Vec<Vec<u8>> {
+    let of = |topics: &[(&str, &[i32])]| {
+        let mut bytes = b"\0\x01".to_vec();
+        bytes.extend((topics.len() as u32).to_be_bytes());
+        for (topic, partitions) in topics {
+            bytes.extend((topic.len() as u16).to_be_bytes());
+            bytes.extend(topic.as_bytes());
+            bytes.extend((partitions.len() as u32).to_be_bytes());
+            bytes.extend(partitions.iter().flat_map(|number| number.to_be_bytes()));
+        }
+        bytes.extend((-1_i32).to_be_bytes());
+        bytes
+    };
+    vec![Vec::new(), of(&[]), of(&[("shop.public.orders", &[0, 1, 2]), ("shop.public.ä", &[7])])]
 }
 
 /// Schemas of Avro: of samples, and odd ones.

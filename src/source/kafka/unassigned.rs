@@ -83,7 +83,9 @@ fn group<C: ConsumerContext>(
     let mut assigned = Partitions::new();
     for member in group.members() {
         match assignment::partitions(member.assignment().unwrap_or_default()) {
-            Ok(partitions) => assigned.extend(partitions),
+            Ok(topics) => assigned.extend(
+                topics.iter().flat_map(|(topic, numbers)| numbers.iter().map(|number| ((*topic).to_owned(), *number))),
+            ),
             // Of a protocol of its own: who reads what is not known.
             Err(malformed) => {
                 tracing::debug!(%malformed, "a member's assignment");
