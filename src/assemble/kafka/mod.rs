@@ -4,21 +4,23 @@ mod adjusted;
 mod caught_up;
 mod described;
 mod forms;
+mod own_offsets;
 mod prepare;
 mod refetch;
 mod tables;
 
 use super::{SyncOptions, heartbeats};
 use crate::change::{Offsets, Reached};
-use crate::checkpoint::Transport;
+use crate::checkpoint::{OffsetStore, Transport};
 use crate::config::{KafkaSettings, Settings};
 use crate::dead_letters::Places;
 use crate::error::{Error, Kind, Result};
 use crate::flow::RecordSource;
 use crate::server::clickhouse;
 use crate::server::kafka::{Cluster, client_config};
-use crate::source::kafka::{GroupOptions, KafkaSource, ends, subscription};
+use crate::source::kafka::{GivenUp, GroupOptions, KafkaSource, ends, subscription};
 use crate::sync::{Ended, Progress, RecordOptions, Records, Writer, retrying};
+use own_offsets::OwnOffsets;
 use prepare::{Preparation, Prepared};
 use refetch::MaybePostgres;
 use std::sync::Arc;
@@ -115,10 +117,11 @@ async fn read(
     let sync = &settings.sync;
     let about = (&server, &prepared.store, &prepared.state);
     let (side, copier) = super::copies_beside(settings, about, (Transport::Kafka, options), (progress, stop));
+    let given_up = GivenUp::default();
     let writer = Writer {
         sink: super::fed_sink(settings, &server, &side),
         refetch: MaybePostgres::new(settings.postgres.as_ref()),
-        store: crate::checkpoint::OffsetStore(prepared.store.clone()),
+        store: OwnOffsets { store: OffsetStore(prepared.store.clone()), given_up: given_up.clone() },
         dead: Places::new(settings, options.max_dead_letters)?,
         progress: Arc::clone(progress),
         stop: stop.clone(),
@@ -139,6 +142,7 @@ async fn read(
         buffer: sync.memory / 4,
         force: options.force,
         floor: prepared.floor.clone(),
+        given_up,
     };
     progress.note(format!("reading {} as group \"{}\"", kafka(settings)?.brokers, group.group));
     let copying = async {

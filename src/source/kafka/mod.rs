@@ -2,11 +2,13 @@
 
 mod consumer;
 mod context;
+mod given_up;
 mod poller;
 mod start;
 mod subscription;
 mod unassigned;
 
+pub use given_up::GivenUp;
 pub use subscription::{ends, subscribed, subscription};
 
 use crate::change::{Offsets, Reached};
@@ -37,6 +39,8 @@ pub struct GroupOptions {
     pub floor: Offsets,
     /// Whether to begin with what is there where the records before it are gone.
     pub force: bool,
+    /// Is told which partitions were given up.
+    pub given_up: GivenUp,
 }
 
 /// A member of a consumer group, as a [`RecordSource`].

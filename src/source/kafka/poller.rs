@@ -132,6 +132,9 @@ impl Poller {
     /// Answers what the group waits for, since nobody does later.
     fn let_all_go(&mut self) {
         self.consumer.context().leave();
+        for (topic, partition) in self.assigned.keys() {
+            self.options.given_up.add(Arc::clone(topic), *partition);
+        }
         if let Some(Revoked { ids, .. }) = &self.revoked {
             let ids = ids.clone();
             self.release(&ids);
@@ -356,6 +359,7 @@ impl Poller {
         for (topic, partition) in partitions {
             self.next_id += 1;
             let topic: Arc<str> = topic.into();
+            self.options.given_up.take_back(Arc::clone(&topic), partition);
             self.assigned.insert((Arc::clone(&topic), partition), self.next_id);
             told.push(Assigned { id: self.next_id, topic, partition });
         }
@@ -393,6 +397,7 @@ impl Poller {
         for (topic, partition) in &partitions {
             let topic: Arc<str> = topic.as_str().into();
             positions.remove(&topic, *partition);
+            self.options.given_up.add(Arc::clone(&topic), *partition);
             self.assigned.remove(&(topic, *partition));
         }
         self.last = None;
