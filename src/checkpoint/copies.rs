@@ -33,15 +33,9 @@ impl StateStore {
     /// # Errors
     /// What ClickHouse answers; as for [`StateStore::load`].
     pub async fn load_copies(&self) -> Result<CopyState> {
-        let parameters = [
-            ("database", self.database.as_str()),
-            ("pipeline", self.pipeline.as_str()),
-            ("transport", self.transport.name()),
-            ("slot", self.slot.as_str()),
-        ];
         let rows = self
             .server
-            .rows(READ, &parameters)
+            .rows(READ, &self.place())
             .await
             .map_err(|error| error.during("could not read which copies were asked for"))?;
         let mut state = CopyState::default();

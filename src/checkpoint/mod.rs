@@ -136,15 +136,9 @@ impl StateStore {
         if found.first().and_then(|row| row.get("found")).and_then(serde_json::Value::as_str) != Some("1") {
             return Ok(State::default());
         }
-        let parameters = [
-            ("database", self.database.as_str()),
-            ("pipeline", self.pipeline.as_str()),
-            ("transport", self.transport.name()),
-            ("slot", self.slot.as_str()),
-        ];
         let rows = self
             .server
-            .rows(READ, &parameters)
+            .rows(READ, &self.place())
             .await
             .map_err(|error| error.during("could not read the pipeline's state"))?;
         let mut state = State::default();
@@ -217,6 +211,16 @@ impl StateStore {
         self.write("pipeline", "", render(record)?).await
     }
 
+    /// What tells this pipeline's records from those of others, as parameters of a query.
+    fn place(&self) -> [(&str, &str); 4] {
+        [
+            ("database", &self.database),
+            ("pipeline", &self.pipeline),
+            ("transport", self.transport.name()),
+            ("slot", &self.slot),
+        ]
+    }
+
     /// Stores a table's record.
     ///
     /// # Errors
@@ -247,14 +251,8 @@ impl StateStore {
     /// # Errors
     /// What ClickHouse answers.
     pub async fn forget(&self) -> Result<()> {
-        let parameters = [
-            ("database", self.database.as_str()),
-            ("pipeline", self.pipeline.as_str()),
-            ("transport", self.transport.name()),
-            ("slot", self.slot.as_str()),
-        ];
         self.server
-            .execute(FORGET, &parameters)
+            .execute(FORGET, &self.place())
             .await
             .map_err(|error| error.during("could not remove the pipeline's state"))
     }
