@@ -2,6 +2,7 @@
 
 use crate::cli_pipeline::get;
 use crate::support::{Connect, Kafka, Piped, Postgres, Proxy, Record, Stage, Verdict};
+use crate::sync_faults::stop;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -51,9 +52,7 @@ fn a_destination_that_hangs_does_not_cost_the_membership() {
     destination.release();
     stored("SELECT count() FROM {db}.held FINAL WHERE v > 0", "20");
     assert_eq!(running.told().matches("partitions of").count(), 1, "{}", running.told());
-    running.signal("TERM");
-    let ended = running.ended();
-    assert_eq!(ended.status, Some(0), "{ended}");
+    stop(running);
     piped.sync();
     piped.equal();
 }
@@ -92,11 +91,7 @@ fn partitions_that_cannot_be_drained_in_time_go_to_another_process() {
     first.wait_for("reading 1 partitions");
     piped.connect.wait_until_it_has_caught_up(&piped.stage);
     piped.equal();
-    for running in [first, second] {
-        running.signal("TERM");
-        let ended = running.ended();
-        assert_eq!(ended.status, Some(0), "{ended}");
-    }
+    [first, second].into_iter().for_each(stop);
     piped.sync();
     piped.equal();
 }
@@ -174,9 +169,7 @@ fn a_switch_is_refused_while_the_connector_copies() {
     stage.wait_until("a row is stored", |stage| {
         stage.clickhouse.try_value("SELECT count() FROM {db}.early").is_some_and(|count| count != "0")
     });
-    running.signal("TERM");
-    let ended = running.ended();
-    assert_eq!(ended.status, Some(0), "{ended}");
+    stop(running);
     let switching = stage.invocation(&["switch", "--to", "postgres"]).spawn();
     stage.wait_until("the connector is told to stop", |_| connect.status()["connector"]["state"] != "RUNNING");
     // Let go, it could still read to its end before it stops.
