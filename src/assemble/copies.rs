@@ -3,12 +3,14 @@
 //! A range counts only if its heap was the same before and after it was read, in the reading transaction: VACUUM FULL or a rewriting ALTER between
 //! two ranges puts rows into other blocks, and a snapshot does not protect from that.
 
+use super::waiting::{Told, Waits};
 use crate::batch::{Layout, RowMap, TableBatch, needs_text};
 use crate::change::{Field, TableSchema, Version};
 use crate::checkpoint::{RangeRecord, StateStore};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::flow::Sink;
+use crate::server::postgres::backend_pid;
 use crate::sink::clickhouse::ClickHouseSink;
 use crate::source::postgres::{CopySession, HeapRange};
 use crate::sync::{Progress, retrying};
@@ -61,6 +63,13 @@ pub(super) struct Copies {
     open: Mutex<BTreeMap<u32, usize>>,
     left: Mutex<Left>,
     pace: Option<Arc<Pace>>,
+    told: Told,
+}
+
+/// A reader's session, and its waits for locks.
+struct Reader {
+    session: CopySession,
+    waits: Waits,
 }
 
 /// How fast rows may be copied, all readers together.
@@ -110,6 +119,7 @@ impl Copies {
             open: Mutex::default(),
             left: Mutex::default(),
             pace: None,
+            told: Told::default(),
         }
     }
 
@@ -147,13 +157,14 @@ impl Copies {
     async fn read(&self, snapshot: &str) -> Result<()> {
         let postgres = self.settings.postgres.as_ref().ok_or_else(no_postgres)?;
         let session = CopySession::open(postgres, snapshot).await?;
+        let pid = backend_pid(session.client()).await?;
+        let waits = Waits::of(pid, postgres, (&self.progress, &self.stop)).among(&self.told);
+        let reader = Reader { session, waits };
         loop {
-            if *self.stop.borrow() {
-                return Err(Error::new(Kind::Source, "stopped before the copy was complete"));
-            }
+            self.refuse_stopped()?;
             let Some((job, number, range)) = self.queue.lock().await.pop_front() else { return Ok(()) };
             let relation = job.schema.relid;
-            match self.copy_range(&session, &job, number, &range).await {
+            match self.copy_range(&reader, &job, number, &range).await {
                 Ok(false) if job.layout.deleted_column.is_none() => {
                     let message = format!("{} was rewritten while it was copied", job.schema.name);
                     return Err(Error::new(Kind::Source, message)
@@ -180,6 +191,13 @@ impl Copies {
         }
     }
 
+    fn refuse_stopped(&self) -> Result<()> {
+        if *self.stop.borrow() {
+            return Err(Error::new(Kind::Source, "stopped before the copy was complete"));
+        }
+        Ok(())
+    }
+
     /// Reads no more of a table.
     async fn leave(&self, relation: u32, note: impl FnOnce(&mut Left)) {
         self.queue.lock().await.retain(|(other, _, _)| other.schema.relid != relation);
@@ -201,7 +219,8 @@ impl Copies {
     }
 
     /// Copies a range; false where its heap is another one by now.
-    async fn copy_range(&self, session: &CopySession, job: &CopyJob, number: u32, range: &HeapRange) -> Result<bool> {
+    async fn copy_range(&self, reader: &Reader, job: &CopyJob, number: u32, range: &HeapRange) -> Result<bool> {
+        let Reader { session, waits } = reader;
         if !session.unchanged(range).await? {
             return Ok(false);
         }
@@ -210,7 +229,8 @@ impl Copies {
         // These were asked for as text, and come as text in the binary format's frame.
         let as_text: Vec<bool> =
             job.layout.columns.iter().map(|column| needs_text(&column.source, &column.column_type.value)).collect();
-        let mut reader = session.read(&job.layout, &job.schema, job.filter.as_deref(), range).await?;
+        let reading = session.read(&job.layout, &job.schema, job.filter.as_deref(), range);
+        let mut reader = waits.told(reading).await?;
         let most_bytes = self
             .settings
             .sync
@@ -244,16 +264,11 @@ impl Copies {
             last = batch.last();
             finish(sending.take()).await?;
             sending = Some(self.send(batch));
-            if let Some(pace) = &self.pace {
-                let mut stop = self.stop.clone();
-                tokio::select! {
-                    () = pace.wait(read) => {}
-                    _ = stop.wait_for(|stop| *stop) => {}
-                }
-            }
+            self.keep_pace(read).await;
             if !more {
                 break;
             }
+            self.refuse_stopped()?;
         }
         finish(sending).await?;
         if !session.unchanged(range).await? {
@@ -261,6 +276,15 @@ impl Copies {
         }
         self.note_range(job, number, range, rows).await?;
         Ok(true)
+    }
+
+    async fn keep_pace(&self, read: u64) {
+        let Some(pace) = &self.pace else { return };
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            () = pace.wait(read) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
     }
 
     /// Stores a batch in a task of its own, so that the next one fills meanwhile.

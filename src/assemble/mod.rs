@@ -160,11 +160,13 @@ async fn stream(
     let beats = heartbeats::write(lock, sync.heartbeat, postgres.clone(), Arc::clone(progress));
     let history = History { settings, server: &history_server, progress };
     let sessions = sessions(settings, &publications, (&mut engine, &history), (progress, stop));
-    let ended = tokio::select! {
-        ended = sessions => ended,
-        never = beats => never,
-        never = copier.run() => never,
+    let streaming = async {
+        tokio::select! {
+            ended = sessions => ended,
+            never = beats => never,
+        }
     };
+    let ended = Box::pin(copier.beside(streaming)).await;
     engine.close().await;
     ended
 }

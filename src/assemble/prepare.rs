@@ -69,7 +69,7 @@ impl Preparation<'_> {
     pub(super) async fn run(&self) -> Result<Prepared> {
         let postgres = self.settings.postgres.as_ref().ok_or_else(no_postgres)?;
         let lock = PipelineLock::take(postgres).await?;
-        let waits = Waits::of(&lock, postgres, (self.progress, self.stop));
+        let waits = Waits::of(lock.pid(), postgres, (self.progress, self.stop));
         waits.told(Box::pin(self.behind(lock, postgres))).await
     }
 

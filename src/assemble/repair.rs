@@ -11,6 +11,7 @@
 
 use super::copies::no_postgres;
 use super::layout::layout;
+use super::waiting::Waits;
 use crate::batch::{ColumnBuffer, Deletions, Layout, RowMap, TableBatch, ValueType, needs_text};
 use crate::change::{Field, Lsn, Version};
 use crate::config::{PostgresSettings, Settings};
@@ -18,7 +19,7 @@ use crate::error::{Error, Kind, Result};
 use crate::failpoint;
 use crate::flow::Sink;
 use crate::server::clickhouse;
-use crate::server::postgres::{Connection, connect, leaves, server_error};
+use crate::server::postgres::{Connection, backend_pid, connect, leaves, server_error};
 use crate::sink::clickhouse::{ClickHouseSink, ranges};
 use crate::source::postgres::{CopySession, CreatedSlot, Patience, Waiting, create_slot, select_list};
 use crate::sync::{Progress, retrying};
@@ -85,14 +86,14 @@ impl<'a> Repair<'a> {
     /// One attempt; nothing where the table's files are other ones by the time they can be held.
     async fn attempt(&mut self, found: &Differing<'_>) -> Result<Option<Mended>> {
         let schema = &found.table().plan.schema;
-        let before = files(&self.control, schema.relid).await?;
+        let before = self.waits(&self.control).await?.told(files(&self.control, schema.relid)).await?;
         let (version, slot) = self.snapshot().await?;
         let keys = found.keys_below(version);
         if keys.is_empty() {
             return Ok(Some(Mended::default()));
         }
         let session = CopySession::open(self.postgres, &slot.snapshot).await?;
-        session.hold(&schema.name).await?;
+        self.waits(session.client()).await?.told(session.hold(&schema.name)).await?;
         if files(session.client(), schema.relid).await? != before {
             self.progress.note(format!("{} was rewritten; its repair begins again", schema.name));
             return Ok(None);
@@ -106,6 +107,10 @@ impl<'a> Repair<'a> {
         failpoint::die("repair.rows");
         let tombstones = self.write_tombstones(&table, found, &keys, &stored).await?;
         Ok(Some(Mended { rows, tombstones }))
+    }
+
+    async fn waits(&self, session: &Connection) -> Result<Waits> {
+        Ok(Waits::of(backend_pid(session).await?, self.postgres, (&self.progress, &self.stop)))
     }
 
     /// A snapshot that is later than the message at V, and V as a version.

@@ -21,7 +21,7 @@ use crate::error::{Error, Kind, Result};
 use crate::failpoint;
 use crate::flow::CheckpointStore;
 use crate::server::clickhouse::{self, Server};
-use crate::server::postgres::tables;
+use crate::server::postgres::{backend_pid, tables};
 use crate::sink::clickhouse::{ClickHouseSink, TablePlan, ddl, left_out, plan_table, ranges};
 use crate::source::postgres::{
     CopySession, CreatedSlot, Patience, Waiting, create_slot, identify_logical, plan_ranges, slot_state,
@@ -72,9 +72,10 @@ pub(super) async fn copy_all(
         let (session, name) = CopySession::export(postgres).await?;
         (_holder, snapshot) = (Some(session), name);
         let client = crate::server::postgres::connect(postgres).await?;
+        let waits = Waits::of(backend_pid(&client).await?, postgres, (progress, stop));
         jobs.retain(|job| again.contains(&job.schema.relid));
         for job in &mut jobs {
-            job.ranges = numbered(plan_ranges(&client, &job.schema).await?);
+            job.ranges = numbered(waits.told(plan_ranges(&client, &job.schema)).await?);
         }
     }
 }
@@ -115,7 +116,7 @@ pub async fn resync(
                 .hint("all tables can only be copied again while sync is stopped; `pipectl resync TABLE…` works beside it"));
         }
     };
-    let waits = Waits::of(&lock, postgres, (progress, stop));
+    let waits = Waits::of(lock.pid(), postgres, (progress, stop));
     let pace = max_rows_per_second.map(Pace::new);
     let run = Run { settings, server: &server, lock: &lock, pace, progress, stop };
     waits.told(Box::pin(run.carry_out(which, &postgres.slot))).await

@@ -3,14 +3,14 @@
 //! A session that waits for a lock answers nothing, and does not notice that its client has gone: whom it waits for is asked through another one, and
 //! its statement is cancelled there.
 
-use super::lock::PipelineLock;
 use crate::config::PostgresSettings;
 use crate::error::Result;
 use crate::server::postgres::{Connection, connect, server_error};
 use crate::sync::Progress;
+use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 const BLOCKERS: &str = include_str!("../../sql/postgres/lock_blockers.sql");
@@ -20,8 +20,26 @@ const CANCEL: &str = include_str!("../../sql/postgres/cancel_statement.sql");
 const SOON: Duration = Duration::from_secs(3);
 /// How often it is told then.
 const AGAIN: Duration = Duration::from_secs(10);
+/// How long one telling keeps others silent: several that wait look at slightly different times.
+const BETWEEN: Duration = Duration::from_secs(7);
 /// How often it is looked for while the process is to stop.
 const STOPPING: Duration = Duration::from_millis(200);
+
+/// When each session that is in the way was told of last. Clones share it, so that of several that wait for one only the first tells.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Told(Arc<Mutex<BTreeMap<i32, Instant>>>);
+
+impl Told {
+    /// Whether a session is to be told of now.
+    fn is_due(&self, pid: i32) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = told.get(&pid).is_none_or(|last| last.elapsed() >= BETWEEN);
+        if is_due {
+            told.insert(pid, Instant::now());
+        }
+        is_due
+    }
+}
 
 /// A session that asks for locks.
 pub(super) struct Waits {
@@ -29,16 +47,28 @@ pub(super) struct Waits {
     pid: i32,
     progress: Arc<Progress>,
     stop: watch::Receiver<bool>,
+    told: Told,
 }
 
 impl Waits {
-    /// Of the session that holds the pipeline's lock.
+    /// Of the session with this process at the server.
     pub(super) fn of(
-        lock: &PipelineLock,
+        pid: i32,
         settings: &PostgresSettings,
         (progress, stop): (&Arc<Progress>, &watch::Receiver<bool>),
     ) -> Self {
-        Self { settings: settings.clone(), pid: lock.pid(), progress: Arc::clone(progress), stop: stop.clone() }
+        Self {
+            settings: settings.clone(),
+            pid,
+            progress: Arc::clone(progress),
+            stop: stop.clone(),
+            told: Told::default(),
+        }
+    }
+
+    /// The same, as one of several.
+    pub(super) fn among(self, told: &Told) -> Self {
+        Self { told: told.clone(), ..self }
     }
 
     /// Does some work in the session. Where it waits for a lock when the process is to stop, it fails.
@@ -60,11 +90,12 @@ impl Waits {
                 () = tokio::time::sleep(pause) => {}
                 _ = stop.wait_for(|stop| *stop), if !stopping => {}
             }
-            if let Err(error) = self.look(&mut session, *stop.borrow()).await {
+            let stopping = *stop.borrow();
+            if let Err(error) = self.look(&mut session, stopping).await {
                 tracing::debug!(%error, "could not ask whom the session waits for");
                 session = None;
             }
-            pause = if *stop.borrow() { STOPPING } else { AGAIN };
+            pause = if stopping { STOPPING } else { AGAIN };
         }
     }
 
@@ -86,7 +117,9 @@ impl Waits {
         }
         for row in &rows {
             let blocker = Blocker { pid: row.get(0), seconds: row.get(1), statement: row.get(2), idle: row.get(3) };
-            self.progress.note(blocker.told());
+            if self.told.is_due(blocker.pid) {
+                self.progress.note(blocker.told());
+            }
         }
         Ok(())
     }

@@ -122,6 +122,26 @@ fn records_of_a_time_before_columns_that_are_never_null_are_stored() {
 }
 
 #[test]
+fn a_table_whose_column_was_renamed_is_copied_again() {
+    let piped = Piped::new(
+        "kafka_renamed",
+        "CREATE TABLE a (id int PRIMARY KEY, v text); INSERT INTO a SELECT n, 'v' || n FROM generate_series(1, 10) AS n",
+        &[],
+    );
+    piped.sync();
+    piped.stage.postgres.execute(
+        "UPDATE a SET v = 'old name' WHERE id = 1; ALTER TABLE a RENAME v TO u; UPDATE a SET u = 'new name' WHERE id = 2",
+    );
+    let outcome = piped.good(&["sync", "--until-caught-up"]);
+    assert!(outcome.stderr.contains("public.a is copied again"), "{outcome}");
+    piped.equal();
+    assert_eq!(
+        piped.stage.clickhouse.value("SELECT countIf(u LIKE 'v%'), countIf(u LIKE '%name') FROM {db}.a FINAL"),
+        "8\t2"
+    );
+}
+
+#[test]
 fn what_is_kept_otherwise_than_as_a_copy() {
     let piped = Piped::new(
         "kafka_modes",

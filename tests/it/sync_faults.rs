@@ -100,6 +100,37 @@ fn connections_that_are_cut_and_answers_that_are_lost_cost_nothing() {
 }
 
 #[test]
+fn a_destination_that_hangs_does_not_cost_the_session() {
+    let stage = Stage::new("late_answers");
+    stage.config(ALL);
+    stage.postgres.execute(DOCS);
+    stage.admin.execute(&format!("ALTER DATABASE {} SET wal_sender_timeout = '2s'", stage.name));
+    let destination = Proxy::to(&stage.clickhouse.url);
+    let mut running =
+        stage.invocation(&["sync"]).env("CLICKHOUSE_URL", &destination.url(&stage.clickhouse.url)).spawn();
+    running.wait_for("streaming from");
+    destination.hold(&["INSERT", "docs"]);
+    stage.postgres.execute("UPDATE public.docs SET n = n + 1");
+    destination.wait_until_held();
+    let since = stage.postgres.value("SELECT clock_timestamp()");
+    let is_over = format!("SELECT clock_timestamp() > '{since}'::timestamptz + interval '6s'");
+    stage.wait_until("three times as long has passed", |stage| stage.postgres.value(&is_over) == "t");
+    let kept = format!(
+        "SELECT count(*) FROM pg_stat_activity
+         WHERE datname = current_database() AND backend_type = 'walsender' AND backend_start < '{since}'::timestamptz"
+    );
+    assert_eq!(stage.postgres.value(&kept), "1", "the server gave the session up");
+    destination.release();
+    stage.wait_until("the changes are stored", |stage| {
+        stage.clickhouse.value("SELECT sum(n = id + 1) FROM {db}.docs FINAL") == "2000"
+    });
+    running.signal("TERM");
+    let outcome = running.ended();
+    assert!(outcome.status == Some(0) && !outcome.stderr.contains("a new session"), "{outcome}");
+    stage.catch_up_and_verify();
+}
+
+#[test]
 fn wrong_credentials_are_not_tried_again() {
     let stage = Stage::new("credentials");
     stage.config(ALL);

@@ -1,9 +1,10 @@
 //! How a sync ends that is told to, and what it takes when nobody listens to it any more.
 
-use crate::support::{OtherServers, Postgres, Proxy, Stage};
+use crate::support::{OtherServers, Postgres, Proxy, Running, Stage};
 use crate::sync_recovery::{ALL, DOCS, kill};
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 #[test]
 fn signals_end_a_sync_with_their_own_exit_codes() {
@@ -187,4 +188,74 @@ fn a_table_that_another_session_holds_is_told_of_and_a_signal_ends_the_wait() {
     assert_eq!(ended.status, Some(143), "{ended}");
     holder.execute("ROLLBACK");
     stage.catch_up_and_verify();
+}
+
+/// Another session that locks a table which a copy is just about to read.
+fn lock_before_its_copy(stage: &Stage, source: &Proxy, running: &mut Running) -> Postgres {
+    source.wait_until_held();
+    let holder = Postgres::connect(&stage.postgres.url);
+    let pid = holder.value("SELECT pg_backend_pid()");
+    holder.execute("BEGIN");
+    holder.execute("LOCK TABLE public.docs IN ACCESS EXCLUSIVE MODE");
+    source.release();
+    let line = running.wait_for("waiting for a table");
+    assert!(line.contains(&format!("pid {pid} has locked, open for ")) && line.contains("idle after LOCK"), "{line}");
+    holder
+}
+
+/// Ends a process whose copy waits: that is not waited for, and nothing of it waits on at the server.
+fn end_at_once(stage: &Stage, running: Running, code: i32) {
+    let since = Instant::now();
+    running.signal("TERM");
+    let outcome = running.ended();
+    assert_eq!(outcome.status, Some(code), "{outcome}");
+    assert!(since.elapsed() < Duration::from_secs(10), "{outcome}");
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    assert_eq!(stage.postgres.value(waiting), "0", "{outcome}");
+}
+
+#[test]
+fn a_copy_that_waits_for_a_table_is_told_of_and_a_signal_ends_the_wait() {
+    let stage = Stage::new("held_copy");
+    stage.config(ALL);
+    stage.postgres.execute(DOCS);
+    let source = Proxy::to(&stage.postgres.url);
+    let start = |arguments: &[&str]| {
+        source.hold(&["COPY (SELECT", "docs"]);
+        stage.invocation(arguments).env("POSTGRES_URL", &source.plain_url(&stage.postgres.url)).spawn()
+    };
+    let mut running = start(&["sync", "--until-caught-up"]);
+    let holder = lock_before_its_copy(&stage, &source, &mut running);
+    end_at_once(&stage, running, 143);
+    holder.execute("COMMIT");
+
+    // Where nobody ends it, it goes on by itself.
+    let mut running = start(&["sync"]);
+    let holder = lock_before_its_copy(&stage, &source, &mut running);
+    holder.execute("COMMIT");
+    running.wait_for("streaming from");
+
+    // Beside the stream.
+    for ends in [false, true] {
+        source.hold(&["COPY (SELECT", "docs"]);
+        let asking = stage.invocation(&["resync", "public.docs"]).spawn();
+        let holder = lock_before_its_copy(&stage, &source, &mut running);
+        stage.postgres.execute("UPDATE public.scratch SET v = v || '!'");
+        if ends {
+            end_at_once(&stage, running, 0);
+            asking.signal("TERM");
+            assert_eq!(asking.ended().status, Some(143));
+            break;
+        }
+        holder.execute("COMMIT");
+        let outcome = asking.ended();
+        assert_eq!(outcome.status, Some(0), "{outcome}");
+    }
+    stage.catch_up_and_verify();
+
+    // And while no sync runs.
+    let mut running = start(&["resync", "public.docs"]);
+    let _holder = lock_before_its_copy(&stage, &source, &mut running);
+    end_at_once(&stage, running, 143);
 }

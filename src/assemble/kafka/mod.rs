@@ -145,14 +145,9 @@ async fn read(
         given_up,
     };
     progress.note(format!("reading {} as group \"{}\"", kafka(settings)?.brokers, group.group));
-    let copying = async {
-        // Rows are read from Postgres alone.
-        if settings.postgres.is_some() { Box::pin(copier.run()).await } else { std::future::pending().await }
-    };
-    let ended = tokio::select! {
-        ended = sessions(settings, &group, (&mut engine, &until), (progress, stop)) => ended,
-        never = copying => never,
-    };
+    let reading = sessions(settings, &group, (&mut engine, &until), (progress, stop));
+    // Rows are read from Postgres alone.
+    let ended = if settings.postgres.is_some() { Box::pin(copier.beside(reading)).await } else { reading.await };
     engine.close().await;
     ended
 }

@@ -71,7 +71,7 @@ impl Preparation<'_> {
             None => None,
         };
         let waits = match (&lock, &self.settings.postgres) {
-            (Some(lock), Some(postgres)) => Some(Waits::of(lock, postgres, (self.progress, self.stop))),
+            (Some(lock), Some(postgres)) => Some(Waits::of(lock.pid(), postgres, (self.progress, self.stop))),
             _ => None,
         };
         let work = Box::pin(self.behind(lock));

@@ -6,17 +6,19 @@ use super::super::lock::holders;
 use super::super::prepare::numbered;
 use super::super::publication;
 use super::super::resync::{copy_all, later_snapshot};
+use super::super::waiting::Waits;
 use super::{Ask, Begun, Complete, CopyQueue, Exchanged, Want};
 use crate::checkpoint::{CopyAnswer, CopyPhase, StateStore, Transport};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
 use crate::server::clickhouse::Server;
-use crate::server::postgres::{Connection, TableMark, connect, marks};
+use crate::server::postgres::{Connection, TableMark, backend_pid, connect, marks};
 use crate::sink::clickhouse::ClickHouseSink;
 use crate::source::postgres::{Patience, Waiting, plan_ranges};
 use crate::sync::{Ended, Progress};
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -27,6 +29,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const CATALOG: Duration = Duration::from_secs(5);
 /// Before a copy is begun again.
 const PAUSE: Duration = Duration::from_secs(2);
+/// How long a copy may take to let go of the servers.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// The task.
 pub(crate) struct Copier {
@@ -61,8 +65,21 @@ enum Outcome {
 }
 
 impl Copier {
-    /// Copies what is wanted, for as long as the stream runs.
-    pub(crate) async fn run(mut self) -> Result<Ended> {
+    /// Copies what is wanted, for as long as the stream runs. A copy that is under way when it is stopped leaves nothing behind that waits at the server.
+    pub(crate) async fn beside(self, stream: impl Future<Output = Result<Ended>>) -> Result<Ended> {
+        let stop = self.stop.clone();
+        let (mut stream, mut copying) = (pin!(stream), Box::pin(self.run()));
+        let ended = tokio::select! {
+            ended = &mut stream => ended,
+            () = &mut copying => return stream.await,
+        };
+        if *stop.borrow() {
+            tokio::time::timeout(LAST_WORD, copying).await.ok();
+        }
+        ended
+    }
+
+    async fn run(mut self) {
         let mut has_told = false;
         loop {
             match self.hear().await {
@@ -75,6 +92,9 @@ impl Copier {
             }
             if let Some(want) = self.queue.take() {
                 self.carry_out(&want).await;
+                if *self.stop.borrow() {
+                    return;
+                }
                 self.queue.done();
                 // Who waits for the end of all copies looks again.
                 self.asks.send(Ask::Settled).ok();
@@ -83,6 +103,7 @@ impl Copier {
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
                 () = self.queue.changed() => {}
+                _ = self.stop.wait_for(|stop| *stop) => return,
             }
         }
     }
@@ -147,7 +168,7 @@ impl Copier {
                     continue;
                 }
                 Ok(Outcome::Refused(reason)) => (CopyPhase::Refused, 0, Some((reason, Kind::Value))),
-                Err(_) if *self.stop.borrow() => std::future::pending().await,
+                Err(_) if *self.stop.borrow() => return,
                 Err(error) if error.kind().policy().retry => {
                     self.progress.note(format!("{}; the copy begins again", error.with_causes()));
                     tokio::time::sleep(PAUSE).await;
@@ -183,18 +204,23 @@ impl Copier {
         let (reply, answer) = oneshot::channel();
         let gone = || Error::new(Kind::Unexpected, "the engine ended early");
         self.asks.send(ask(reply)).map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            answer = answer => answer.map_err(|_| gone())?,
+            _ = stop.wait_for(|stop| *stop) => Err(Error::new(Kind::Source, "stopped before the copy was complete")),
+        }
     }
 
     async fn copy(&mut self, want: &Want) -> Result<Outcome> {
         let postgres = self.settings.postgres.clone().ok_or_else(no_postgres)?;
         let client = connect(&postgres).await?;
         self.alone(&client, &postgres.slot).await?;
+        let waits = Waits::of(backend_pid(&client).await?, &postgres, (&self.progress, &self.stop));
         let begun = self.ask(|reply| Ask::Begin(want.clone(), reply)).await?;
         let (name, shadow) = (begun.plan.schema.name.to_string(), begun.layout.target.clone());
         self.progress.note(format!("{name} is copied again while the stream goes on: {}", want.reason));
         failpoint::die("recopy.begun");
-        self.publish(&client, &begun).await?;
+        waits.told(self.publish(&client, &begun)).await?;
         let heaps = marks(&client, Some(want.relation))
             .await?
             .remove(&want.relation)
@@ -214,7 +240,7 @@ impl Copier {
             let kept = Kept { server: &self.server, settings, plan: &begun.plan, shadow: &shape, version };
             kept.carry(false, &self.progress).await?;
         }
-        let mut ranges = plan_ranges(&client, &begun.plan.schema).await?;
+        let mut ranges = waits.told(plan_ranges(&client, &begun.plan.schema)).await?;
         ranges.retain(|range| begun.leaves.is_empty() || begun.leaves.contains(&range.heap));
         let job = CopyJob {
             schema: Arc::new(begun.plan.schema.clone()),

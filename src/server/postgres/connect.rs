@@ -51,6 +51,18 @@ impl Drop for Connection {
     }
 }
 
+/// The process of a session at the server, by which others know it.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn backend_pid(session: &Client) -> Result<i32> {
+    let row = session
+        .query_one("SELECT pg_catalog.pg_backend_pid()", &[])
+        .await
+        .map_err(|error| server_error("could not ask for the session's process", error))?;
+    Ok(row.get(0))
+}
+
 /// Opens an ordinary session.
 ///
 /// # Errors
