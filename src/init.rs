@@ -127,7 +127,7 @@ fn may_be_long(column: &Column) -> bool {
         && match &column.source_type {
             SourceType::String => !(0..500).contains(&limit),
             SourceType::Bytea | SourceType::Array(_) | SourceType::Vector => true,
-            SourceType::Hstore => true,
+            SourceType::Hstore | SourceType::Json => true,
             SourceType::Text => column.type_name != "cidr",
             _ => false,
         }

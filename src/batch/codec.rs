@@ -68,6 +68,8 @@ pub(super) enum Codec {
     Array,
     Vector,
     Map,
+    /// A document, where [`crate::decode::document`] says that it comes back.
+    Json,
     /// What stands in the value's place; see [`super::transform`].
     Stand,
 }
@@ -121,6 +123,7 @@ impl Codec {
             (&V::FixedString(len), S::String) => Self::Fixed(len),
             (&V::FixedString(len), S::Bytea) => Self::FixedBytea(len),
             (V::Map, S::Hstore) => Self::Map,
+            (V::Json, S::Json) => Self::Json,
             (V::Array(_), S::Array(_)) => Self::Array,
             (V::Array(_), S::Vector) => Self::Vector,
             _ => return None,
@@ -143,13 +146,16 @@ impl Codec {
             | Self::Map => Some(8),
             Self::Uuid | Self::UuidFromText | Self::Ipv6 => Some(16),
             Self::Fixed(len) | Self::FixedBytea(len) => usize::try_from(len).ok(),
-            Self::Bytes | Self::Bytea | Self::Stand => None,
+            Self::Bytes | Self::Bytea | Self::Json | Self::Stand => None,
         }
     }
 
-    /// Bytes of the default value: zeros, or the length of an empty string.
-    pub(super) fn default_width(self) -> usize {
-        self.fixed_width().unwrap_or(1)
+    /// Appends the default value: zeros, an empty string, or an empty document.
+    pub(super) fn push_default(self, data: &mut Vec<u8>) {
+        match self {
+            Self::Json => push_bytes(b"{}", data),
+            _ => data.resize(data.len() + self.fixed_width().unwrap_or(1), 0),
+        }
     }
 
     #[inline]
@@ -248,6 +254,7 @@ impl Codec {
             | Self::Array
             | Self::Vector
             | Self::Map
+            | Self::Json
             | Self::Stand => return Err(Malformed("text")),
         }
         Ok(Stored::Value)
@@ -304,7 +311,7 @@ fn push_limbs(limbs: Option<number::Limbs>, width: u8, data: &mut Vec<u8>) -> St
 }
 
 #[inline]
-fn push_bytes(bytes: &[u8], data: &mut Vec<u8>) {
+pub(super) fn push_bytes(bytes: &[u8], data: &mut Vec<u8>) {
     push_leb128(bytes.len(), data);
     data.extend_from_slice(bytes);
 }

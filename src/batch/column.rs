@@ -2,10 +2,10 @@
 //!
 //! Native holds a nullable column as a byte a row (1 for NULL) and then all values, an array as 64-bit ends and then all elements, a map as an array
 //! whose elements are first all keys and then all values, a string as its
-//! length in LEB128 and its bytes, everything else as fixed-width little-endian values:
+//! length in LEB128 and its bytes, a document as a string, everything else as fixed-width little-endian values:
 //! <https://clickhouse.com/docs/interfaces/formats/Native>. A value that ClickHouse can't hold becomes NULL and is counted.
 
-use super::codec::{Codec, Stored};
+use super::codec::{Codec, Stored, push_bytes};
 use super::leb128::push_leb128;
 use super::table::LayoutColumn;
 use super::transform::Stand;
@@ -13,6 +13,7 @@ use super::{ColumnType, Ranges, ValueType};
 use crate::change::{Field, SourceType};
 use crate::decode::Malformed;
 use crate::decode::array::ArrayFault;
+use crate::decode::document::Documents;
 use std::fmt;
 
 /// Why a value could not be appended.
@@ -72,6 +73,8 @@ pub struct ColumnBuffer {
     values: Option<Box<ColumnBuffer>>,
     /// What is stored in the place of each value.
     stand: Option<Stand>,
+    /// What tells which documents come back as they are.
+    documents: Option<Box<Documents>>,
     rows: usize,
     /// Length of `data` before the last row, so that it can be taken back.
     last: usize,
@@ -119,6 +122,7 @@ impl ColumnBuffer {
             elements,
             values,
             stand: None,
+            documents: (codec == Codec::Json).then(Box::default),
             rows: 0,
             last: 0,
             policy_nulls: 0,
@@ -165,6 +169,7 @@ impl ColumnBuffer {
                 (Codec::Vector, Some(_)) => return self.append_vector(bytes),
                 (Codec::Map, Some(_)) => return self.append_map(bytes),
                 (Codec::Stand, _) => self.push_stand(bytes),
+                (Codec::Json, _) => self.push_document(bytes),
                 (codec, _) => codec.text(bytes, &mut self.data),
             },
             Field::Binary(bytes) => match (&self.codec, &mut self.elements) {
@@ -202,6 +207,15 @@ impl ColumnBuffer {
         Ok(Stored::Value)
     }
 
+    fn push_document(&mut self, text: &[u8]) -> Result<Stored, Malformed> {
+        let documents = self.documents.as_mut().ok_or(Malformed("a value that is no document"))?;
+        if !documents.holds(text)? {
+            return Ok(Stored::OutOfRange);
+        }
+        push_bytes(text, &mut self.data);
+        Ok(Stored::Value)
+    }
+
     /// Appends NULL; an array or map column, which has none, stores the empty one.
     fn append_null(&mut self) -> Result<(), Fault> {
         if !self.nullable && self.elements.is_none() {
@@ -222,7 +236,7 @@ impl ColumnBuffer {
         if self.elements.is_some() {
             self.push_end();
         } else {
-            self.data.resize(self.data.len() + self.codec.default_width(), 0);
+            self.codec.push_default(&mut self.data);
         }
         if self.nullable {
             self.nulls.push(0);
@@ -451,6 +465,23 @@ mod tests {
         dates.append(Field::Text(b"9999-12-31 BC")).unwrap();
         dates.append(Field::Text(b"2000-01-01")).unwrap();
         assert_eq!((dates.policy_nulls(), dates.parts()[0]), (2, &[1, 1, 0][..]));
+    }
+
+    #[test]
+    fn documents_lie_as_strings_and_others_are_counted() {
+        let mut documents = column(SourceType::Json, ColumnType::nullable(ValueType::Json));
+        documents.append(Field::Text(b"{\"a\": 1}")).unwrap();
+        documents.append(Field::Text(b"[]")).unwrap();
+        documents.append(Field::Null).unwrap();
+        assert!(documents.append(Field::Text(b"{")).is_err());
+        documents.append(Field::Text(b"{}")).unwrap();
+        documents.undo();
+        assert_eq!(documents.parts(), [&[0, 1, 1][..], b"\x08{\"a\": 1}\x02{}\x02{}"]);
+        assert_eq!((documents.rows(), documents.policy_nulls()), (3, 1));
+        let mut sent: &[u8] = b"\0\x02{}\x01";
+        documents.append_row_binary(&mut sent).unwrap();
+        documents.append_row_binary(&mut sent).unwrap();
+        assert_eq!((sent.len(), documents.rows()), (0, 5));
     }
 
     #[test]

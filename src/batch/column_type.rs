@@ -67,6 +67,8 @@ pub enum ValueType {
     FixedString(u32),
     /// `Map(String, Nullable(String))`
     Map,
+    /// `JSON`: a document, taken apart into paths; see [`crate::decode::document`]
+    Json,
     /// `Array(T)`
     Array(Box<ColumnType>),
 }
@@ -129,6 +131,7 @@ impl ValueType {
                 Self::Time64 { precision: precision.parse().ok().filter(|digits| *digits <= 9)? }
             }
             ("UUID", None) => Self::Uuid,
+            ("JSON", None) => Self::Json,
             ("IPv4", None) => Self::Ipv4,
             ("IPv6", None) => Self::Ipv6,
             ("FixedString", Some(len)) => {
@@ -211,6 +214,7 @@ impl fmt::Display for ValueType {
             Self::Ipv6 => f.write_str("IPv6"),
             Self::FixedString(len) => write!(f, "FixedString({len})"),
             Self::Map => f.write_str("Map(String, Nullable(String))"),
+            Self::Json => f.write_str("JSON"),
             Self::Array(element) => write!(f, "Array({element})"),
         }
     }
@@ -249,6 +253,7 @@ mod tests {
             "Nullable(IPv6)",
             "FixedString(32)",
             "Map(String, Nullable(String))",
+            "Nullable(JSON)",
         ] {
             assert_eq!(ColumnType::parse(text).map(|parsed| parsed.to_string()).as_deref(), Some(text));
         }
@@ -290,6 +295,7 @@ mod tests {
             "Map(LowCardinality(String), Nullable(String))",
             "Nullable(Map(String, Nullable(String)))",
             "IPv4(1)",
+            "JSON(max_dynamic_paths=8)",
         ] {
             assert_eq!(ColumnType::parse(text), None, "{text}");
         }

@@ -29,7 +29,7 @@ pub enum SourceType {
     },
     /// `numeric` without a precision: up to 131072 digits
     NumericUnbounded,
-    /// `text`, `varchar`, `char(n)`, `citext`, `name`, `json`, `xml`: types whose binary form is their text
+    /// `text`, `varchar`, `char(n)`, `citext`, `name`, `xml`, `json` in arrays: types whose binary form is their text
     String,
     /// `bytea`
     Bytea,
@@ -53,6 +53,8 @@ pub enum SourceType {
     Inet,
     /// `hstore`, by its text output
     Hstore,
+    /// `json` and `jsonb`, by their text output
+    Json,
     /// Everything else, by its text output
     Text,
 }
@@ -60,6 +62,6 @@ pub enum SourceType {
 impl SourceType {
     /// Whether its values come as text output only, in the stream and in copies.
     pub fn is_text_output(&self) -> bool {
-        matches!(self, Self::Text | Self::Time | Self::Inet | Self::Hstore)
+        matches!(self, Self::Text | Self::Time | Self::Inet | Self::Hstore | Self::Json)
     }
 }

@@ -4,6 +4,7 @@ pub mod array;
 pub mod assignment;
 pub mod copy;
 pub mod debezium;
+pub mod document;
 pub mod hstore;
 pub mod number;
 pub mod pgoutput;

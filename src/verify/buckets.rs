@@ -5,6 +5,7 @@
 
 use super::clickhouse_text::ClickHouseText;
 use super::fence::Snapshot;
+use super::opened::{TargetRows, source_row};
 use super::postgres_text::PostgresText;
 use super::{Event, Progress};
 use crate::change::TableName;
@@ -12,7 +13,9 @@ use crate::error::{Error, Kind, Result};
 use crate::server::clickhouse::Server;
 
 use crate::server::postgres::{Connection, leaves, quote_table, server_error};
+use futures_util::TryStreamExt;
 use futures_util::future::try_join_all;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio_postgres::types::ToSql;
 
@@ -171,9 +174,24 @@ async fn read_slice(
         parameters.push(sample);
         conditions.push(text.sampled(parameters.len()));
     }
-    let sql = text.buckets(&format!("ONLY {}", quote_table(&slice.relation)), &conditions);
+    let relation = format!("ONLY {}", quote_table(&slice.relation));
     let failed = |error| server_error(&format!("could not read \"{}\"", slice.relation), error);
     let mut total = 0;
+    if text.table.documents().next().is_some() {
+        // What only this process can compare is summed up here, row by row.
+        let rows = session.query_raw(&text.unsorted(&relation, &conditions), parameters).await.map_err(failed)?;
+        let mut rows = pin!(rows);
+        while let Some(row) = rows.try_next().await.map_err(failed)? {
+            let mut policy: Vec<i64> = row.try_get("policy").map_err(failed)?;
+            let (key, hash) =
+                source_row(&row, text, |lost| policy.iter_mut().skip(lost).take(1).for_each(|count| *count = 1))?;
+            buckets.add(usize::from(key.bucket(text.shift)), 1, hash.into())?;
+            buckets.add_policy(&policy);
+            total += 1;
+        }
+        return Ok(total);
+    }
+    let sql = text.buckets(&relation, &conditions);
     for row in session.query(&sql, &parameters).await.map_err(failed)? {
         let rows = row.get::<_, i64>("rows").unsigned_abs();
         let hashes = row.get::<_, &str>("hashes").parse().map_err(|error| unreadable("Postgres").because(error))?;
@@ -185,12 +203,23 @@ async fn read_slice(
 }
 
 /// Reads ClickHouse's side.
-pub(super) async fn of_clickhouse(server: &Server, text: &ClickHouseText<'_>, sample: Option<&str>) -> Result<Buckets> {
+pub(super) async fn of_clickhouse(
+    server: &Server,
+    (source, text): (&PostgresText<'_>, &ClickHouseText<'_>),
+    sample: Option<&str>,
+) -> Result<Buckets> {
+    let mut buckets = Buckets::new(text.shift, text.table.columns.len());
+    if text.table.documents().next().is_some() {
+        let mut rows = TargetRows::unsorted(server, (source, text), sample)?;
+        while let Some((key, stored)) = rows.next().await? {
+            buckets.add(usize::from(key.bucket(text.shift)), 1, stored.hash.into())?;
+        }
+        return Ok(buckets);
+    }
     let conditions: Vec<String> = sample.map(|_| text.sampled()).into_iter().collect();
     let parameters: Vec<(&str, &str)> = sample.map(|sample| ("sample", sample)).into_iter().collect();
     let bytes = server.bytes(&text.buckets(&conditions), &parameters, "TSV").await?;
     let answer = String::from_utf8(bytes).map_err(|error| unreadable("ClickHouse").because(error))?;
-    let mut buckets = Buckets::new(text.shift, text.table.columns.len());
     for line in answer.lines() {
         let mut fields = line.split('\t');
         let numbers = (|| {

@@ -2,7 +2,7 @@
 //!
 //! Expressions are put together of constant text and quoted names; values are parameters.
 
-use super::compared::ComparedTable;
+use super::compared::{ComparedColumn, ComparedTable};
 use super::form::{Form, Rendering};
 use super::stored_type::StoredType;
 use crate::server::clickhouse::quote_ident;
@@ -15,6 +15,10 @@ const DAYS_TO_2000: i32 = 10_957;
 const SETTINGS: &str = "SETTINGS output_format_decimal_trailing_zeros = 0, bool_true_representation = 'true', \
      bool_false_representation = 'false', do_not_merge_across_partitions_select_final = 0, \
      apply_deleted_mask = 1, max_bytes_before_external_sort = 536870912";
+
+/// What the texts of documents depend on further.
+const DOCUMENT_SETTINGS: &str =
+    ", output_format_json_quote_64bit_integers = 0, output_format_json_quote_64bit_floats = 0";
 
 /// Writes the queries of one table.
 pub(super) struct ClickHouseText<'a> {
@@ -43,21 +47,33 @@ impl ClickHouseText<'_> {
         )
     }
 
-    /// Key, hash and version of each row in the order of keys: `FixedString(16), Int64, UInt128`.
+    /// Key, hash and version of each row in the order of keys, and its documents: `FixedString(16), Int64, UInt128, Nullable(String)…`.
     pub(super) fn rows(&self, conditions: &[String]) -> String {
+        self.listed(conditions, " ORDER BY pipectl_id")
+    }
+
+    /// The same in any order.
+    pub(super) fn unsorted(&self, conditions: &[String]) -> String {
+        self.listed(conditions, "")
+    }
+
+    fn listed(&self, conditions: &[String], order: &str) -> String {
         let version = match &self.version_column {
             Some(version) => format!("toUInt128(t.{version})"),
             None => "toUInt128(0)".to_owned(),
         };
         let scan = self.scan(self.values().chain([format!("{version} AS pipectl_version")]), conditions);
+        let document = |index| format!(", pipectl_c{index}::Nullable(String) AS pipectl_x{index}");
+        let documents: String = self.table.documents().map(document).collect();
         format!(
-            "SELECT {} AS pipectl_id, {} AS pipectl_hash, pipectl_version FROM ({scan}) ORDER BY pipectl_id {SETTINGS}",
+            "SELECT {} AS pipectl_id, {} AS pipectl_hash, pipectl_version{documents} FROM ({scan}){order} {SETTINGS}{}",
             key_id("pipectl_key"),
             self.row_hash(),
+            if documents.is_empty() { "" } else { DOCUMENT_SETTINGS },
         )
     }
 
-    /// What is shown of rows: `key, prints, shown`.
+    /// What is shown of rows: `key, prints, shown`; of documents there is no print.
     pub(super) fn details(&self, conditions: &[String]) -> String {
         let shown = self
             .table
@@ -67,9 +83,13 @@ impl ClickHouseText<'_> {
             .map(|(index, column)| format!("toString(t.{}) AS pipectl_d{index}", quote_ident(&column.target)));
         let scan = self.scan(self.values().chain(shown), conditions);
         let count = self.table.columns.len();
-        let prints: Vec<String> = (0..count)
-            .map(|index| format!("ifNull(lower(hex(substring(SHA256(pipectl_c{index}), 1, 8))), '')"))
-            .collect();
+        let print = |(index, column): (usize, &ComparedColumn)| {
+            if column.is_document() {
+                return "''".to_owned();
+            }
+            format!("ifNull(lower(hex(substring(SHA256(pipectl_c{index}), 1, 8))), '')")
+        };
+        let prints: Vec<String> = self.table.columns.iter().enumerate().map(print).collect();
         // Bytes that are no text are shown as Postgres does it; the answer is JSON, which cannot hold them.
         let readable = |index: usize| {
             let text = format!("pipectl_d{index}::Nullable(String)");
@@ -77,10 +97,11 @@ impl ClickHouseText<'_> {
         };
         let shown: Vec<String> = (0..count).map(readable).collect();
         format!(
-            "SELECT lower(hex({})) AS key, [{}] AS prints, [{}] AS shown FROM ({scan}) {SETTINGS}",
+            "SELECT lower(hex({})) AS key, [{}] AS prints, [{}] AS shown FROM ({scan}) {SETTINGS}{}",
             key_id("pipectl_key"),
             prints.join(", "),
             shown.join(", "),
+            if self.table.documents().next().is_some() { DOCUMENT_SETTINGS } else { "" },
         )
     }
 
@@ -132,6 +153,7 @@ impl ClickHouseText<'_> {
             .columns
             .iter()
             .enumerate()
+            .filter(|(_, column)| !column.is_document())
             .map(|(index, column)| field(&column.rendering, &format!("pipectl_c{index}")))
             .collect();
         format!("reinterpretAsInt64(reverse(substring(SHA256(concat('', {})), 1, 8)))", fields.join(", "))
@@ -162,7 +184,9 @@ fn field(rendering: &Rendering, text: &str) -> String {
 /// A value's text; NULL for NULL.
 fn value(rendering: &Rendering, x: &str) -> String {
     match &rendering.form {
-        Form::Truth | Form::Integer | Form::Number | Form::Uuid | Form::Text => format!("toString({x})"),
+        Form::Truth | Form::Integer | Form::Number | Form::Uuid | Form::Text | Form::Document => {
+            format!("toString({x})")
+        }
         Form::Float32 { in_key } => float(x, "toFloat32(0)", *in_key),
         Form::Float64 { in_key } => float(x, "toFloat64(0)", *in_key),
         Form::Days => big_endian_hex(&format!("toInt32(toInt32({x}) - {DAYS_TO_2000})")),

@@ -1,6 +1,6 @@
 //! A table of both sides, with the form of each of its columns.
 
-use super::form::Rendering;
+use super::form::{Form, Rendering};
 use crate::batch::LogForm;
 use crate::sink::clickhouse::TablePlan;
 
@@ -35,6 +35,12 @@ pub(super) struct ComparedColumn {
     pub(super) required: bool,
 }
 
+impl ComparedColumn {
+    pub(super) fn is_document(&self) -> bool {
+        self.rendering.form == Form::Document
+    }
+}
+
 /// A table of both sides, ready to be compared.
 #[derive(Debug, Clone)]
 pub(super) struct ComparedTable {
@@ -45,6 +51,11 @@ pub(super) struct ComparedTable {
 }
 
 impl ComparedTable {
+    /// Indexes of the columns whose values are documents, which no server hashes.
+    pub(super) fn documents(&self) -> impl Iterator<Item = usize> {
+        self.columns.iter().enumerate().filter(|(_, column)| column.is_document()).map(|(index, _)| index)
+    }
+
     /// The columns that tell rows apart: the key's, or all.
     pub(super) fn key_columns(&self) -> impl Iterator<Item = &ComparedColumn> {
         let all = if self.key.is_empty() { self.columns.as_slice() } else { &[] };

@@ -1,6 +1,8 @@
 //! The third look: which columns of a row differ.
 
 use super::clickhouse_text::ClickHouseText;
+use super::compared::ComparedTable;
+use super::document::{Print, expected, stored};
 use super::hex;
 use super::opened::{Difference, Key};
 use super::postgres_text::PostgresText;
@@ -34,9 +36,11 @@ pub(super) async fn describe(
         return Ok(Vec::new());
     }
     let keys: Vec<Key> = rows.iter().map(|row| row.key).collect();
-    let of_source = source_rows(session, &source.details(relation, &[source.has_key(1)]), &keys).await?;
-    let of_target = target_rows(server, &target.details(&[target.has_key()]), &keys).await?;
-    let table = source.table;
+    let mut of_source = source_rows(session, &source.details(relation, &[source.has_key(1)]), &keys).await?;
+    let mut of_target = target_rows(server, &target.details(&[target.has_key()]), &keys).await?;
+    let (table, strict) = (source.table, source.strict);
+    print_documents(table, &mut of_source, |document| expected(document, strict).print(strict));
+    print_documents(table, &mut of_target, |document| Some(stored(document, strict)));
     let report = |row: &Difference| {
         let key = hex(&row.key.0);
         let sides = (of_source.get(&key), of_target.get(&key));
@@ -84,6 +88,19 @@ fn differing<'a>(
             values: values.then(|| Values { source: source.clone(), target: target.clone() }),
         })
         .collect()
+}
+
+/// Fills in the prints that no server makes.
+fn print_documents(table: &ComparedTable, rows: &mut Rows, print: impl Fn(&[u8]) -> Option<Print>) {
+    for index in table.documents() {
+        for row in rows.values_mut() {
+            let value = row.values.get(index).and_then(Option::as_ref);
+            let found = value.and_then(|document| print(document.as_bytes()));
+            if let Some(place) = row.prints.get_mut(index) {
+                *place = found.map_or_else(String::new, |print| hex(&print));
+            }
+        }
+    }
 }
 
 async fn source_rows(session: &Connection, sql: &str, keys: &[Key]) -> Result<Rows> {

@@ -34,6 +34,8 @@ pub(super) enum Form {
     Bytes,
     /// The type's output, any characters.
     Text,
+    /// A document: its text as each server writes it, which this process brings into one form; see `document`.
+    Document,
     /// The pairs of an hstore as its output writes them; NULL is no pairs.
     Pairs,
     /// The elements' forms in their order; a NULL array is an empty one.
@@ -139,6 +141,7 @@ pub(super) fn rendering(
         (S::Inet, C::Ipv4) => (Form::Address { long: false }, Limits::Hosts { long: false }),
         (S::Inet, C::Ipv6) => (Form::Address { long: true }, Limits::Hosts { long: true }),
         (S::Hstore, C::Map) => (Form::Pairs, none),
+        (S::Json, C::Json) => (Form::Document, none),
         (_, C::String) | (S::Enum | S::String, C::Enum) => (Form::Text, none),
         (S::Bool, C::Bool) => (Form::Truth, none),
         (S::Bool | S::Int2 | S::Int4 | S::Int8 | S::Oid, C::Integer) => (Form::Integer, none),

@@ -4,7 +4,7 @@
 use super::Event;
 use super::clickhouse_text::ClickHouseText;
 use super::compared::Table;
-use super::opened::{Difference, Differences, Key, MAX_BUCKETS};
+use super::opened::{Difference, Differences, Key, MAX_BUCKETS, string};
 use super::postgres_text::PostgresText;
 use super::report::{Repaired, TableReport};
 use super::table::{Comparison, Texts, buckets_of};
@@ -154,16 +154,8 @@ impl StoredKeys {
 /// The first row of `FixedString(16), String`, and its length; nothing where it is not whole.
 fn split(bytes: &[u8]) -> Option<((Key, Vec<u8>), usize)> {
     let (key, rest) = bytes.split_first_chunk::<16>()?;
-    let (mut len, mut width) = (0_usize, 0_usize);
-    for byte in rest.iter().take(9) {
-        len |= usize::from(byte & 0x7f) << (7 * width);
-        width += 1;
-        if byte & 0x80 == 0 {
-            let text = rest.get(width..width.checked_add(len)?)?;
-            return Some(((Key(*key), text.to_vec()), 16 + width + len));
-        }
-    }
-    None
+    let (text, rest) = string(rest)?;
+    Some(((Key(*key), text.to_vec()), bytes.len() - rest.len()))
 }
 
 fn not_sent(error: ::clickhouse::error::Error) -> Error {

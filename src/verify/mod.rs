@@ -7,13 +7,14 @@
 //! ```
 //!
 //! It shares nothing with what decodes, batches and encodes rows, or it could not see their faults: each server writes its values
-//! itself (`postgres_text`, `clickhouse_text`), in the form that `form` has for the pair of types. Memory is bounded: what is kept
-//! are sums of at most 65,536 buckets and at most 100,000 rows that differ, as hashes.
+//! itself (`postgres_text`, `clickhouse_text`), in the form that `form` has for the pair of types. Documents that ClickHouse has as `JSON` are
+//! sent by both servers and compared here (`document`), row by row as they come. Memory is bounded: what is kept are sums of at most 65,536 buckets and at most 100,000 rows that differ, as hashes.
 
 mod buckets;
 mod clickhouse_text;
 mod compared;
 mod details;
+mod document;
 mod fence;
 mod form;
 mod log_text;

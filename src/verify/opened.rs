@@ -4,6 +4,7 @@
 //! differ is kept, and of those so many and no more.
 
 use super::clickhouse_text::ClickHouseText;
+use super::document::{self, Expected};
 use super::hex;
 use super::postgres_text::PostgresText;
 use crate::change::{Lsn, Version};
@@ -25,6 +26,14 @@ pub(super) const MAX_BUCKETS: usize = 1000;
 /// What tells rows apart: half of the hash of the key's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(pub(super) [u8; 16]);
+
+impl Key {
+    /// The number of the bucket that its row lies in.
+    pub(super) fn bucket(&self, shift: u32) -> u16 {
+        let [_, _, _, _, _, _, _, _, high, low, ..] = self.0;
+        (u32::from(u16::from_be_bytes([high, low])) >> shift) as u16
+    }
+}
 
 /// A row of ClickHouse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -105,11 +114,12 @@ pub(super) async fn compare(
     server: &Server,
     selection: &Selection<'_>,
 ) -> Result<Differences> {
+    let texts = (source, target);
     let source = source_rows(session, relation, source, selection).await?;
     let mut source = std::pin::pin!(source);
     // ClickHouse ends an answer that nobody reads for 30 s, Postgres never does: it may sort first.
-    let mut left = next_source(source.as_mut()).await?;
-    let mut target = TargetRows::new(server, target, selection)?;
+    let mut left = next_source(source.as_mut(), texts.0).await?;
+    let mut target = TargetRows::sorted(server, texts, selection)?;
     let mut right = target.next().await?;
     let mut differences = Differences::default();
     loop {
@@ -125,7 +135,7 @@ pub(super) async fn compare(
             differences.add(row);
         }
         if order.is_le() {
-            left = next_source(source.as_mut()).await?;
+            left = next_source(source.as_mut(), texts.0).await?;
         }
         if order.is_ge() {
             right = target.next().await?;
@@ -160,10 +170,30 @@ async fn source_rows(
     session.query_raw(&text.rows(relation, &conditions), parameters).await.map_err(unread)
 }
 
-async fn next_source(rows: Pin<&mut RowStream>) -> Result<Option<(Key, i64)>> {
+async fn next_source(rows: Pin<&mut RowStream>, text: &PostgresText<'_>) -> Result<Option<(Key, i64)>> {
     let mut rows = rows;
     let row = rows.try_next().await.map_err(unread)?;
-    row.map(|row| Ok((row.try_get("key").map_err(unread)?, row.try_get("hash").map_err(unread)?))).transpose()
+    row.map(|row| source_row(&row, text, |_| ())).transpose()
+}
+
+/// Key and hash of a row, of which these are the first two columns, the documents the next; `lost` hears which columns have one that ClickHouse cannot
+/// hold.
+pub(super) fn source_row(
+    row: &tokio_postgres::Row,
+    text: &PostgresText<'_>,
+    mut lost: impl FnMut(usize),
+) -> Result<(Key, i64)> {
+    let mut prints = Vec::new();
+    for (place, index) in text.table.documents().enumerate() {
+        let document: Option<&[u8]> = row.try_get(place + 2).map_err(unread)?;
+        let expected = document.map(|document| document::expected(document, text.strict));
+        if expected == Some(Expected::Null) {
+            lost(index);
+        }
+        prints.push(expected.and_then(|expected| expected.print(text.strict)));
+    }
+    let hash = document::joined(row.try_get(1).map_err(unread)?, &prints);
+    Ok((row.try_get(0).map_err(unread)?, hash))
 }
 
 fn unread(error: tokio_postgres::Error) -> Error {
@@ -171,14 +201,21 @@ fn unread(error: tokio_postgres::Error) -> Error {
 }
 
 /// ClickHouse's rows, as they come.
-struct TargetRows {
+pub(super) struct TargetRows {
     chunks: ::clickhouse::query::BytesCursor,
     /// What of the last chunk has not been read.
     read: Bytes,
+    /// How many documents a row has.
+    documents: usize,
+    strict: bool,
 }
 
 impl TargetRows {
-    fn new(server: &Server, text: &ClickHouseText<'_>, selection: &Selection<'_>) -> Result<Self> {
+    fn sorted(
+        server: &Server,
+        (source, text): (&PostgresText<'_>, &ClickHouseText<'_>),
+        selection: &Selection<'_>,
+    ) -> Result<Self> {
         let mut conditions = Vec::new();
         if selection.by_bucket() {
             conditions.push(text.in_buckets());
@@ -193,16 +230,34 @@ impl TargetRows {
         if let Some(sample) = selection.sample {
             query = query.param("sample", hex(sample));
         }
-        Ok(Self { chunks: query.fetch_bytes("RowBinary").map_err(not_sent)?, read: Bytes::new() })
+        Self::of(query, source)
+    }
+
+    /// Every row of the sample, in any order.
+    pub(super) fn unsorted(
+        server: &Server,
+        (source, text): (&PostgresText<'_>, &ClickHouseText<'_>),
+        sample: Option<&str>,
+    ) -> Result<Self> {
+        let conditions: Vec<String> = sample.map(|_| text.sampled()).into_iter().collect();
+        let mut query = server.client().query_raw(&text.unsorted(&conditions));
+        if let Some(sample) = sample {
+            query = query.param("sample", sample);
+        }
+        Self::of(query, source)
+    }
+
+    fn of(query: ::clickhouse::query::Query, source: &PostgresText<'_>) -> Result<Self> {
+        let chunks = query.fetch_bytes("RowBinary").map_err(not_sent)?;
+        Ok(Self { chunks, read: Bytes::new(), documents: source.table.documents().count(), strict: source.strict })
     }
 
     /// The next row.
-    async fn next(&mut self) -> Result<Option<(Key, Stored)>> {
+    pub(super) async fn next(&mut self) -> Result<Option<(Key, Stored)>> {
         loop {
-            if let Some((row, rest)) = self.read.split_at_checked(ROW_BYTES) {
-                let row = parse(row);
+            if let Some((row, rest)) = parse(&self.read, (self.documents, self.strict)) {
                 self.read = self.read.slice_ref(rest);
-                return row.map(Some).ok_or_else(torn);
+                return Ok(Some(row));
             }
             // Not through its AsyncRead, which loses bytes where a value lies in two chunks.
             match self.chunks.next().await.map_err(not_sent)? {
@@ -215,15 +270,39 @@ impl TargetRows {
     }
 }
 
-/// Bytes of a row in RowBinary: a key of 16, a hash of 8, a version of 16, the numbers little-endian:
-/// <https://clickhouse.com/docs/interfaces/formats/RowBinary>.
-const ROW_BYTES: usize = 40;
-
-fn parse(row: &[u8]) -> Option<(Key, Stored)> {
-    let (key, rest) = row.split_first_chunk()?;
+/// The first row of RowBinary, and what follows it; nothing where it is not whole. A key of 16 bytes, a hash of 8, a version of 16, the numbers
+/// little-endian, then the documents, each a byte that is 1 for NULL, or 0 and a string: <https://clickhouse.com/docs/interfaces/formats/RowBinary>.
+fn parse(bytes: &[u8], (documents, strict): (usize, bool)) -> Option<((Key, Stored), &[u8])> {
+    let (key, rest) = bytes.split_first_chunk()?;
     let (hash, rest) = rest.split_first_chunk()?;
-    let version = Version(u128::from_le_bytes(rest.try_into().ok()?));
-    Some((Key(*key), Stored { hash: i64::from_le_bytes(*hash), transaction: version.transaction() }))
+    let (version, mut rest) = rest.split_first_chunk()?;
+    let mut prints = Vec::new();
+    for _ in 0..documents {
+        let (null, tail) = rest.split_first()?;
+        if *null == 1 {
+            prints.push(None);
+            rest = tail;
+            continue;
+        }
+        let (document, tail) = string(tail)?;
+        prints.push(Some(document::stored(document, strict)));
+        rest = tail;
+    }
+    let version = Version(u128::from_le_bytes(*version));
+    let hash = document::joined(i64::from_le_bytes(*hash), &prints);
+    Some(((Key(*key), Stored { hash, transaction: version.transaction() }), rest))
+}
+
+/// A string, whose length stands before it in LEB128, and what follows it.
+pub(super) fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut len = 0_usize;
+    for (place, byte) in bytes.iter().take(9).enumerate() {
+        len |= usize::from(byte & 0x7f) << (7 * place);
+        if byte & 0x80 == 0 {
+            return bytes.get(place + 1..)?.split_at_checked(len);
+        }
+    }
+    None
 }
 
 fn torn() -> Error {
@@ -286,8 +365,17 @@ mod tests {
         let mut bytes = vec![7; 16];
         bytes.extend((-5_i64).to_le_bytes());
         bytes.extend(Version::new(Lsn(9), Lsn(1)).0.to_le_bytes());
-        assert_eq!(parse(&bytes), Some((KEY, Stored { hash: -5, transaction: Lsn(9) })));
-        assert_eq!(parse(&bytes[..39]), None);
+        let row = (KEY, Stored { hash: -5, transaction: Lsn(9) });
+        assert_eq!(parse(&bytes, (0, false)), Some((row, &[][..])));
+        assert_eq!(parse(&bytes[..39], (0, false)), None);
+        let documents = [None, Some(document::stored(b"{}", false))];
+        let hash = document::joined(-5, &documents);
+        bytes.extend([1, 0, 2, b'{', b'}', 9]);
+        let row = (KEY, Stored { hash, transaction: Lsn(9) });
+        assert_eq!(parse(&bytes, (2, false)), Some((row, &[9][..])));
+        for short in 40..bytes.len() - 1 {
+            assert_eq!(parse(&bytes[..short], (2, false)), None, "{short}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Expressions are put together of constant text and quoted names; values are parameters. Every session has an empty search path,
 //! so that plain names of functions and operators are those of `pg_catalog`.
 
-use super::compared::ComparedTable;
+use super::compared::{ComparedColumn, ComparedTable};
 use super::form::{Form, Limits, Rendering};
 use super::stored_type::StoredType;
 use crate::batch::Transform;
@@ -24,31 +24,53 @@ pub(super) struct PostgresText<'a> {
 impl PostgresText<'_> {
     /// Count, sum of hashes and policy NULLs of each bucket of a relation: `bucket, rows, hashes, policy`.
     pub(super) fn buckets(&self, relation: &str, conditions: &[String]) -> String {
-        let policy: Vec<String> = (0..self.table.columns.len())
-            .map(|index| match self.policy(index) {
-                Some(_) => format!("coalesce(sum(p{index}), 0)"),
-                None => "0".to_owned(),
-            })
-            .collect();
-        let columns = self.values().chain(
-            (0..self.table.columns.len()).filter_map(|index| Some(format!("{} AS p{index}", self.policy(index)?))),
-        );
+        let (columns, counts) = self.policies();
+        let sum = |count: &Option<String>| count.as_ref().map_or("0".to_owned(), |p| format!("coalesce(sum({p}), 0)"));
+        let policy: Vec<String> = counts.iter().map(sum).collect();
         format!(
             "SELECT {} AS bucket, count(*) AS rows, sum({})::text AS hashes, ARRAY[{}]::int8[] AS policy FROM ({}) AS r GROUP BY 1",
             bucket("h", self.shift),
             self.row_hash(),
             policy.join(", "),
-            self.scan(relation, columns, conditions),
+            self.scan(relation, self.values().chain(columns), conditions),
         )
     }
 
-    /// Key and hash of each row of a relation in the order of keys: `key uuid, hash int8`.
+    /// Key and hash of each row of a relation in the order of keys, and its documents: `key uuid, hash int8, bytea…`.
     pub(super) fn rows(&self, relation: &str, conditions: &[String]) -> String {
-        let scan = self.scan(relation, self.values(), conditions);
-        format!("SELECT {} AS key, {} AS hash FROM ({scan}) AS r ORDER BY 1", key_id("h"), self.row_hash())
+        format!("{} ORDER BY 1", self.listed(relation, self.values(), conditions, ""))
     }
 
-    /// What is shown of rows: `key uuid, names text[], prints text[], shown text[]`.
+    /// The same in any order, with the policy NULLs of each row behind: `policy int8[]`.
+    pub(super) fn unsorted(&self, relation: &str, conditions: &[String]) -> String {
+        let (columns, counts) = self.policies();
+        let counts: Vec<String> = counts.iter().map(|count| count.clone().unwrap_or_else(|| "0".to_owned())).collect();
+        let policy = format!(", ARRAY[{}]::int8[] AS policy", counts.join(", "));
+        self.listed(relation, self.values().chain(columns), conditions, &policy)
+    }
+
+    fn listed(
+        &self,
+        relation: &str,
+        columns: impl Iterator<Item = String>,
+        conditions: &[String],
+        further: &str,
+    ) -> String {
+        let document = |index| format!(", c{index}");
+        let documents: String = self.table.documents().map(document).collect();
+        let scan = self.scan(relation, columns, conditions);
+        format!("SELECT {} AS key, {} AS hash{documents}{further} FROM ({scan}) AS r", key_id("h"), self.row_hash())
+    }
+
+    /// How many values of each row are policy NULLs: the columns of a scan that say so, and where each table's column finds its own.
+    fn policies(&self) -> (Vec<String>, Vec<Option<String>>) {
+        let counted = |index| Some((format!("{} AS p{index}", self.policy(index)?), format!("p{index}")));
+        let all: Vec<Option<(String, String)>> = (0..self.table.columns.len()).map(counted).collect();
+        let names = all.iter().map(|found| found.as_ref().map(|(_, name)| name.clone())).collect();
+        (all.into_iter().flatten().map(|(column, _)| column).collect(), names)
+    }
+
+    /// What is shown of rows: `key uuid, prints text[], shown text[]`; of documents there is no print.
     pub(super) fn details(&self, relation: &str, conditions: &[String]) -> String {
         let shown = self.table.columns.iter().enumerate().map(|(index, column)| {
             let x = format!("t.{}", quote_ident(&column.source));
@@ -58,12 +80,14 @@ impl PostgresText<'_> {
         });
         let scan = self.scan(relation, self.values().chain(shown), conditions);
         let count = self.table.columns.len();
-        let prints: Vec<String> = (0..count)
-            .map(|index| {
-                let text = self.utf8(&format!("c{index}"));
-                format!("coalesce(encode(substring(sha256({text}) from 1 for 8), 'hex'), '')")
-            })
-            .collect();
+        let print = |(index, column): (usize, &ComparedColumn)| {
+            if column.is_document() {
+                return "''".to_owned();
+            }
+            let text = self.utf8(&format!("c{index}"));
+            format!("coalesce(encode(substring(sha256({text}) from 1 for 8), 'hex'), '')")
+        };
+        let prints: Vec<String> = self.table.columns.iter().enumerate().map(print).collect();
         let shown: Vec<String> = (0..count).map(|index| format!("d{index}")).collect();
         format!(
             "SELECT {} AS key, ARRAY[{}]::text[] AS prints, ARRAY[{}]::text[] AS shown FROM ({scan}) AS r",
@@ -122,6 +146,7 @@ impl PostgresText<'_> {
             .columns
             .iter()
             .enumerate()
+            .filter(|(_, column)| !column.is_document())
             .map(|(index, column)| self.field(&column.rendering, &format!("c{index}")))
             .collect();
         let text = self.utf8(&fields.join("||"));
@@ -176,6 +201,7 @@ impl PostgresText<'_> {
             Form::Pairs if self.strict => format!("coalesce({}, '!')", output(x)),
             Form::Pairs => format!("coalesce({}, '')", output(x)),
             Form::Text => self.stand(rendering, x),
+            Form::Document => self.utf8(&output(x)),
             Form::Elements(element) => return self.elements(rendering, element, x),
         };
         match (self.holds(rendering, x), self.strict) {

@@ -2,7 +2,7 @@
 
 use super::clickhouse_text::ClickHouseText;
 use super::compared::{ComparedColumn, ComparedTable, Table};
-use super::form::{Calendar, rendering};
+use super::form::{Calendar, Form, rendering};
 use super::log_text::rows_of_log;
 use super::report::TableReport;
 use super::stored_type::StoredType;
@@ -36,6 +36,9 @@ impl Stored<'_> {
                 continue;
             };
             match rendering(planned.source_type(column), &StoredType::parse(&stored.column_type), calendar) {
+                Ok(rendering) if rendering.form == Form::Document && table.key().is_empty() => {
+                    report.not_compared.insert(column.name.clone(), "its rows have no key beside it".to_owned());
+                }
                 Ok(rendering) => {
                     places.insert(place, columns.len());
                     columns.push(ComparedColumn {

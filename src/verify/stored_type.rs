@@ -30,6 +30,7 @@ pub(super) enum StoredType {
     },
     /// From String to String.
     Map,
+    Json,
     Array(Box<StoredType>),
     Other,
 }
@@ -56,6 +57,7 @@ impl StoredType {
             "IPv6" => Self::Ipv6,
             "FixedString" => arguments.parse().map_or(Self::Other, |len| Self::FixedString { len }),
             "Map" if arguments == "String, Nullable(String)" => Self::Map,
+            "JSON" => Self::Json,
             "Decimal" => decimal(arguments).unwrap_or(Self::Other),
             "DateTime64" => number(arguments).map_or(Self::Other, |precision| Self::DateTime64 { precision }),
             _ if is_integer(name) => Self::Integer,
@@ -112,7 +114,8 @@ mod tests {
             ("FixedString(16)", StoredType::FixedString { len: 16 }),
             ("Map(String, Nullable(String))", StoredType::Map),
             ("Map(String, UInt8)", StoredType::Other),
-            ("JSON", StoredType::Other),
+            ("Nullable(JSON)", StoredType::Json),
+            ("JSON(max_dynamic_paths=8, `a b` UInt8)", StoredType::Json),
         ];
         for (text, stored) in cases {
             assert_eq!(StoredType::parse(text), stored, "{text}");

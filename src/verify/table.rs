@@ -175,7 +175,7 @@ impl Comparison<'_> {
         let bound = sample.map(hex);
         let source =
             buckets::of_postgres(&self.snapshot, &texts.source, table.plan.schema.relid, sample, self.progress);
-        let target = buckets::of_clickhouse(&self.server, &texts.target, bound.as_deref());
+        let target = buckets::of_clickhouse(&self.server, (&texts.source, &texts.target), bound.as_deref());
         let (source, target): (Buckets, Buckets) = tokio::try_join!(source, target)?;
         report.rows = source.rows();
         let names = texts.source.table.columns.iter().map(|column| column.source.clone());
@@ -218,11 +218,7 @@ impl Comparison<'_> {
 
 /// The buckets that rows lie in.
 pub(super) fn buckets_of(rows: &[Difference], shift: u32) -> Vec<u16> {
-    let number = |row: &Difference| {
-        let [_, _, _, _, _, _, _, _, high, low, ..] = row.key.0;
-        (u32::from(u16::from_be_bytes([high, low])) >> shift) as u16
-    };
-    let mut numbers: Vec<u16> = rows.iter().map(number).collect();
+    let mut numbers: Vec<u16> = rows.iter().map(|row| row.key.bucket(shift)).collect();
     numbers.sort_unstable();
     numbers.dedup();
     numbers

@@ -15,6 +15,7 @@ pub(crate) fn of(target: &str) -> Vec<Vec<u8>> {
             .into_iter()
             .flat_map(|value| [[b"t", &value[..]].concat(), [b"\x01", &value[..]].concat()])
             .collect(),
+        "documents" => documents(),
         "debezium" => debezium(),
         "avro" => avro(),
         "avro_schema" => schemas(),
@@ -88,6 +89,17 @@ fn numeric(weight: i16, sign: u16, scale: u16, digits: &[i16]) -> Vec<u8> {
     bytes.extend(scale.to_be_bytes());
     bytes.extend(digits.iter().flat_map(|digit| digit.to_be_bytes()));
     bytes
+}
+
+fn documents() -> Vec<Vec<u8>> {
+    let texts = [
+        r#"{"a": 1, "b": [true, null, "x", {"c": -1.5e-7}], "": {"\u00e9\ud83c\udf88": "\n"}}"#,
+        r#"{"a": 1, "\u0061": 2}"#,
+        r#"{"a": [[null], [[1, 9007199254740993]]], "d": 18446744073709551616}"#,
+        r#"{"a": 0.12345678901234567, "b": 1e300, "c": [1.5, 12345678901234567890]}"#,
+        "[]",
+    ];
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
 }
 
 fn values() -> Vec<Vec<u8>> {

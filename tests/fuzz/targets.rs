@@ -8,6 +8,7 @@ use pipectl::decode::debezium::{
     ConnectSchema, Envelope, Form, Forms, Object, Parsed, RecordShape, RowReader, SchemaText, ShapeField, column, form,
     record, record_known,
 };
+use pipectl::decode::document::Documents;
 use pipectl::decode::{array, assignment, copy, number, pgoutput, time};
 use serde::de::IgnoredAny;
 use std::fmt::Debug;
@@ -44,6 +45,7 @@ pub(crate) const TARGETS: &[Target] = &[
     },
     Target { name: "values", read: read_values, words: VALUES },
     Target { name: "columns", read: read_columns, words: VALUES },
+    Target { name: "documents", read: read_document, words: JSON },
     Target { name: "debezium", read: read_debezium, words: JSON },
     Target {
         name: "avro",
@@ -182,6 +184,17 @@ fn read_assignment(bytes: &[u8]) -> u64 {
     answer(assignment::partitions(bytes), |found| hash(&found))
 }
 
+/// What is held is JSON, and a reader that has read it before says the same.
+fn read_document(bytes: &[u8]) -> u64 {
+    let mut documents = Documents::default();
+    let held = documents.holds(bytes);
+    assert_eq!(documents.holds(bytes), held);
+    if held == Ok(true) {
+        assert!(serde_json::from_slice::<IgnoredAny>(bytes).is_ok());
+    }
+    answer(held, |held| u64::from(held) * 2)
+}
+
 /// Numbers, times and arrays, in both forms.
 fn read_values(bytes: &[u8]) -> u64 {
     let mut scratch = Vec::new();
@@ -231,6 +244,7 @@ fn pairs() -> Vec<(SourceType, &'static str)> {
         (SourceType::Uuid, "Nullable(UUID)"),
         (SourceType::Enum, "LowCardinality(Nullable(String))"),
         (SourceType::Text, "Nullable(String)"),
+        (SourceType::Json, "Nullable(JSON)"),
         (array(SourceType::Int4), "Array(Nullable(Int32))"),
         (array(SourceType::String), "Array(Nullable(String))"),
         (array(SourceType::TimestampTz), "Array(Nullable(DateTime64(6, 'UTC')))"),

@@ -127,6 +127,7 @@ fn source_type(stored: &ValueType, forms: &Forms) -> std::result::Result<SourceT
         ValueType::Time | ValueType::Time64 { .. } => SourceType::Time,
         ValueType::Ipv4 | ValueType::Ipv6 => SourceType::Inet,
         ValueType::Map => SourceType::Hstore,
+        ValueType::Json => SourceType::Json,
         ValueType::Uuid => SourceType::Uuid,
         ValueType::Array(element) => SourceType::Array(Box::new(source_type(&element.value, forms)?)),
     })

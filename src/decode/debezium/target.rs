@@ -134,7 +134,8 @@ fn by_source(source: &SourceType) -> Target {
         SourceType::Float8 => Target::Float { double: true },
         SourceType::Numeric { scale, .. } => Target::Numeric { scale: Some(*scale) },
         SourceType::NumericUnbounded => Target::Numeric { scale: None },
-        SourceType::String | SourceType::Uuid | SourceType::Enum | SourceType::Text | SourceType::Inet => Target::Text,
+        SourceType::String | SourceType::Uuid | SourceType::Enum => Target::Text,
+        SourceType::Text | SourceType::Inet | SourceType::Json => Target::Text,
         SourceType::Time => Target::Time,
         SourceType::Hstore => Target::Hstore,
         SourceType::Bytea => Target::Bytea,
@@ -215,6 +216,8 @@ pub(super) fn by_schema(connect: &ConnectType) -> (String, SourceType) {
             let (name, element) = by_schema(items);
             let source = match element {
                 SourceType::Vector | SourceType::Array(_) => SourceType::Text,
+                // As of a column that is declared json[].
+                SourceType::Json => SourceType::Array(Box::new(SourceType::String)),
                 element if element.is_text_output() => SourceType::Text,
                 element => SourceType::Array(Box::new(element)),
             };
@@ -248,7 +251,7 @@ pub(super) fn by_schema(connect: &ConnectType) -> (String, SourceType) {
         ("io.debezium.data.Uuid", _) => ("uuid", SourceType::Uuid),
         ("io.debezium.data.Enum", _) => ("enum", SourceType::Enum),
         ("io.debezium.data.Bits", _) => ("bit", SourceType::Text),
-        ("io.debezium.data.Json", _) => ("json", SourceType::String),
+        ("io.debezium.data.Json", _) => ("json", SourceType::Json),
         ("io.debezium.data.Xml", _) => ("xml", SourceType::String),
         ("io.debezium.data.SparseDoubleVector", _) => ("sparsevec", SourceType::Text),
         (name, _) if name.starts_with("io.debezium.data.geometry.") => ("geometry", SourceType::Text),

@@ -44,7 +44,9 @@ fn held(facts: &TypeFacts<'_>) -> SourceType {
         (26, ..) => SourceType::Oid,
         // name, text, json, xml, bpchar, varchar: their send functions write what their output functions write. "char" (18)
         // is not among them: it sends a raw byte and writes \ooo, and jsonb sends a version byte.
-        (19 | 25 | 114 | 142 | 1042 | 1043, ..) => SourceType::String,
+        (114, ..) if facts.arrays > 0 => SourceType::String,
+        (114 | 3802, ..) => SourceType::Json,
+        (19 | 25 | 142 | 1042 | 1043, ..) => SourceType::String,
         (700, ..) => SourceType::Float4,
         (701, ..) => SourceType::Float8,
         (869, ..) => SourceType::Inet,
@@ -105,6 +107,11 @@ mod tests {
         assert_eq!(source_type(&facts(869, -1, 0, 0)), SourceType::Inet);
         assert_eq!(source_type(&facts(869, -1, 1, 1)), SourceType::Text, "inet[]");
         assert_eq!(source_type(&facts(650, -1, 0, 0)), SourceType::Text, "cidr");
+        for json in [114, 3802] {
+            assert_eq!(source_type(&facts(json, -1, 0, 0)), SourceType::Json);
+        }
+        assert_eq!(source_type(&facts(114, -1, 1, 1)), SourceType::Array(Box::new(SourceType::String)), "json[]");
+        assert_eq!(source_type(&facts(3802, -1, 1, 1)), SourceType::Text, "jsonb[]");
     }
 
     #[test]

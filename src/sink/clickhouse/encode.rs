@@ -2,8 +2,9 @@
 //!
 //! A block is the number of columns and rows, then each column's name, type and values:
 //! <https://clickhouse.com/docs/interfaces/formats/Native>. A `LowCardinality` column is sent as its plain type: the server converts, and a
-//! dictionary for one block would save nothing.
+//! dictionary for one block would save nothing. Documents are sent as strings.
 
+use super::documents::AS_STRINGS;
 use crate::batch::{ColumnType, Layout, LogForm, TableBatch, ValueType, push_leb128};
 use clickhouse::Compression;
 use clickhouse::insert_formatted::CompressedData;
@@ -34,6 +35,9 @@ pub(super) fn encode(batch: &TableBatch) -> clickhouse::error::Result<Vec<Compre
     push_leb128(batch.rows(), &mut frames.pending);
     for (column, buffer) in layout.columns.iter().zip(batch.columns()) {
         frames.header(&column.name, &sent_type(&column.column_type).to_string())?;
+        if column.column_type.value == ValueType::Json {
+            frames.push(&AS_STRINGS)?;
+        }
         for part in buffer.parts() {
             frames.push(part)?;
         }

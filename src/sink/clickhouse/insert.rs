@@ -4,6 +4,7 @@
 //! `wait_end_of_query` keeps an error from coming after the status line; blocks of many partitions are allowed; and no block is taken for a
 //! repetition of another one, since a row's version alone decides that.
 
+use super::documents::{ANSWERED, PARSED, has_documents};
 use super::encode::{encode, insert_statement};
 use crate::batch::{ColumnBuffer, Deletions, Layout, TableBatch};
 use crate::change::Version;
@@ -68,7 +69,8 @@ impl Sink for ClickHouseSink {
             .client()
             .insert_formatted_with(insert_statement(&self.table(batch.layout()), batch.layout()))
             .with_timeouts(Some(SEND_TIMEOUT), Some(END_TIMEOUT));
-        for (name, value) in SETTINGS {
+        let documents = if has_documents(batch.layout()) { PARSED.as_slice() } else { &[] };
+        for (name, value) in SETTINGS.iter().chain(documents).copied() {
             insert = insert.with_setting(name, value);
         }
         // Compression takes milliseconds a megabyte; other tasks of this thread go on elsewhere meanwhile.
@@ -197,9 +199,10 @@ impl ClickHouseSink {
         selected.extend(value_names);
         let sql = format!(
             "SELECT {} FROM {} WHERE ({key_list}) IN (SELECT * FROM format(RowBinary, {{structure:String}}, unhex({{keys:String}}))) \
-             ORDER BY {version} DESC LIMIT 1 BY {key_list}",
+             ORDER BY {version} DESC LIMIT 1 BY {key_list}{}",
             selected.join(", "),
             self.table(layout),
+            if has_documents(layout) { ANSWERED } else { "" },
         );
         let parameters = [("structure", structure.join(", ")), ("keys", keys.to_owned())];
         let parameters: Vec<(&str, &str)> = parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();

@@ -2,6 +2,7 @@
 
 pub mod ddl;
 mod dead_letters;
+mod documents;
 mod encode;
 mod insert;
 mod plan;

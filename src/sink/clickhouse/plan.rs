@@ -1,7 +1,7 @@
 //! What a table of the source becomes: which columns under which types, and what sorts them.
 
 use super::types::{Loss, losses, mapped, overridden};
-use crate::batch::{ColumnType, LogForm, Transform};
+use crate::batch::{ColumnType, LogForm, Transform, ValueType};
 use crate::change::{Column, ReplicaIdentity, SourceType, TableName, TableSchema};
 use crate::config::{ClickHouseSettings, Deletes, Keyless, TableMode, TableRule, WrittenColumn};
 use crate::error::{Error, Kind, Result};
@@ -152,6 +152,7 @@ pub fn plan_table(schema: &TableSchema, rule: &TableRule, settings: &ClickHouseS
         let column_type = column_type(read_as, rule, in_key).map_err(|error| error.during(of_table("plan", schema)))?;
         let column_type =
             if log.is_some_and(|form| form != LogForm::Inserts) { bearing_null(column_type) } else { column_type };
+        keyed_document(schema, column, &column_type)?;
         found.extend(losses(read_as, &column_type, in_key));
         columns.push(ColumnPlan { source, name: column.name.clone(), column_type, transform });
     }
@@ -176,6 +177,15 @@ pub fn plan_table(schema: &TableSchema, rule: &TableRule, settings: &ClickHouseS
         losses: found,
         warnings,
     })
+}
+
+/// Rows without a key are told apart by all of their values, which documents do not allow: two that are equal may be stored in other types.
+fn keyed_document(schema: &TableSchema, column: &Column, column_type: &ColumnType) -> Result<()> {
+    if column_type.value != ValueType::Json || schema.key_columns().next().is_some() {
+        return Ok(());
+    }
+    Err(refused(schema, format!("column \"{}\" cannot be stored as {column_type}: the table has no key", column.name))
+        .hint("store it as String, or give the table a key"))
 }
 
 /// What is to be stored in the place of a column's values.

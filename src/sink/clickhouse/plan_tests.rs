@@ -159,6 +159,19 @@ fn a_table_without_a_key_needs_whole_rows_to_be_counted() {
 }
 
 #[test]
+fn documents_need_a_key_beside_them() {
+    let mut schema = orders();
+    schema.columns[2].source_type = SourceType::Json;
+    let mut rule = TableRule { keyless: Keyless::InsertOnly, ..TableRule::new("public.orders") };
+    let document = ColumnRule { column_type: Some("JSON".to_owned()), ..ColumnRule::default() };
+    rule.columns.insert("no`te".to_owned(), document);
+    let plan = plan_table(&schema, &rule, &settings()).unwrap();
+    assert_eq!(plan.columns[2].column_type.to_string(), "Nullable(JSON)");
+    schema.key = Vec::new();
+    assert!(refusal(&schema, &rule).contains("has no key"));
+}
+
+#[test]
 fn a_column_tells_when_a_row_that_stays_was_deleted() {
     let keep = TableRule { deletes: Deletes::Keep, current_view: true, ..TableRule::new("public.orders") };
     let shape = plan_table(&orders(), &keep, &settings()).unwrap().shape();

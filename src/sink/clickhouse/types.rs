@@ -38,7 +38,9 @@ fn value_type(source: &SourceType, in_key: bool) -> ValueType {
         SourceType::Uuid => ValueType::Uuid,
         SourceType::Enum => ValueType::LowCardinality,
         SourceType::String | SourceType::Bytea | SourceType::NumericUnbounded => ValueType::String,
-        SourceType::Text | SourceType::Time | SourceType::Inet | SourceType::Hstore => ValueType::String,
+        SourceType::Text | SourceType::Time | SourceType::Inet | SourceType::Hstore | SourceType::Json => {
+            ValueType::String
+        }
         // In the key two rows must never become one, so what has values beyond ClickHouse's is stored as text there.
         SourceType::Numeric { .. }
         | SourceType::Date
@@ -104,7 +106,7 @@ pub fn supported(source: &SourceType, target: &ValueType) -> bool {
         (ValueType::Uuid, S::Uuid | S::String) => true,
         (ValueType::Ipv4 | ValueType::Ipv6, S::Inet) => true,
         (ValueType::FixedString(_), S::String | S::Bytea) => true,
-        (ValueType::Map, S::Hstore) => true,
+        (ValueType::Map, S::Hstore) | (ValueType::Json, S::Json) => true,
         (ValueType::Array(element), S::Vector) => element.value == ValueType::Float32,
         (ValueType::Array(element), S::Array(source)) => {
             element.value != ValueType::LowCardinality && supported(source, &element.value)
@@ -132,6 +134,7 @@ fn possible(source: &SourceType) -> String {
         SourceType::Timestamp | SourceType::TimestampTz => "DateTime64(0) to DateTime64(6) or DateTime, in UTC,",
         SourceType::Inet => "IPv4, IPv6, LowCardinality(String)",
         SourceType::Hstore => "Map(String, Nullable(String)), LowCardinality(String)",
+        SourceType::Json => "JSON, LowCardinality(String)",
         SourceType::Uuid => "UUID",
         SourceType::Vector => "Array(Float32)",
         SourceType::Array(element) => return format!("Array of {}; or String", possible(element)),
@@ -150,7 +153,7 @@ pub(super) fn overridden(column: &Column, wanted: &str, in_key: bool) -> Result<
     if !supported(&column.source_type, &asked.value) {
         return Err(refused("its values do not fit"));
     }
-    if in_key && (asked.nullable || asked.value.is_collection()) {
+    if in_key && (asked.nullable || asked.value.is_collection() || asked.value == ValueType::Json) {
         return Err(refused("it is part of the sorting key"));
     }
     if in_key && cuts(&column.source_type, &asked.value) {
@@ -191,7 +194,7 @@ fn cuts(source: &SourceType, target: &ValueType) -> bool {
 fn always_fits(source: &SourceType, target: &ValueType) -> bool {
     match (source, target) {
         (_, ValueType::Date32 | ValueType::DateTime64 { .. } | ValueType::Date | ValueType::DateTime) => false,
-        (_, ValueType::Ipv4 | ValueType::Ipv6 | ValueType::FixedString(_)) => false,
+        (_, ValueType::Ipv4 | ValueType::Ipv6 | ValueType::FixedString(_) | ValueType::Json) => false,
         (SourceType::String, ValueType::Uuid) => false,
         (_, ValueType::Decimal { precision, scale }) => {
             integer_digits(source).is_some_and(|digits| precision - scale >= digits)
@@ -251,9 +254,21 @@ fn value_losses(source: &SourceType, target: &ValueType, in_key: bool) -> Vec<St
         (SourceType::Numeric { .. } | SourceType::NumericUnbounded, ValueType::Float64) => {
             vec!["only about 16 digits are kept".to_owned()]
         }
+        (_, ValueType::Json) => document_losses(),
         (source, ValueType::Decimal { precision, scale }) => decimal_losses(source, *precision, *scale, fate),
         _ => Vec::new(),
     }
+}
+
+fn document_losses() -> Vec<String> {
+    [
+        "documents that are no objects, or have a key twice, a key with a dot or more than 64 levels, become NULL",
+        "documents with a number that neither 64 bits nor a Float64 hold digit by digit, a float from 2^63 to 10^21, an integer beyond 2^53 in an array, \
+         null beside an array in an array, or half of a surrogate pair become NULL",
+        "keys whose value is null or an empty object are dropped",
+    ]
+    .map(str::to_owned)
+    .to_vec()
 }
 
 fn decimal_losses(source: &SourceType, precision: u8, scale: u8, fate: &str) -> Vec<String> {

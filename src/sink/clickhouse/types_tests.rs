@@ -92,6 +92,7 @@ fn overrides_keep_room_for_null() {
         (SourceType::Hstore, false, "Map(String, Nullable(String))", "Map(String, Nullable(String))"),
         (SourceType::String, true, "FixedString(3)", "Nullable(FixedString(3))"),
         (SourceType::Date, true, "Date", "Nullable(Date)"),
+        (SourceType::Json, true, "JSON", "Nullable(JSON)"),
         (SourceType::Timestamp, true, "DateTime", "Nullable(DateTime('UTC'))"),
     ] {
         let found = overridden(&column(source.clone(), not_null), wanted, false).unwrap();
@@ -109,6 +110,7 @@ fn a_key_may_be_stored_as_asked_but_never_as_null() {
     assert!(overridden(&time, "Nullable(DateTime64(6))", true).is_err());
     assert!(overridden(&column(array(SourceType::Int4), true), "Array(Int32)", true).is_err());
     assert!(overridden(&column(SourceType::Hstore, true), "Map(String, Nullable(String))", true).is_err());
+    assert!(overridden(&column(SourceType::Json, true), "JSON", true).is_err());
     assert_eq!(overridden(&column(SourceType::Inet, true), "IPv6", true).unwrap().to_string(), "IPv6");
     for (source, cut) in [
         (SourceType::TimestampTz, "DateTime64(3)"),
@@ -137,6 +139,8 @@ fn impossible_overrides_name_what_is_possible() {
         (array(SourceType::Enum), "Array(LowCardinality(String))"),
         (SourceType::Vector, "Array(Float64)"),
         (SourceType::Text, "JSON"),
+        (SourceType::String, "JSON"),
+        (array(SourceType::String), "Array(JSON)"),
     ] {
         let error = overridden(&column(source.clone(), false), wanted, false).unwrap_err();
         assert_eq!(error.kind(), Kind::Config);
@@ -167,4 +171,6 @@ fn every_loss_is_named() {
     assert_eq!(told(SourceType::Timestamp, false, "Nullable(DateTime64(3))").len(), 2);
     assert_eq!(told(array(SourceType::Date), false, "Array(Nullable(Date32))").len(), 3);
     assert_eq!(told(SourceType::Vector, true, "Array(Float32)"), Vec::<String>::new());
+    assert_eq!(told(SourceType::Json, true, "Nullable(JSON)").len(), 3);
+    assert_eq!(told(SourceType::Json, true, "String"), Vec::<String>::new());
 }

@@ -4,6 +4,7 @@
 //!
 //! `PIPECTL_VALUES_SEED` chooses the values, 0 others each time; `PIPECTL_VALUES_SECONDS` goes on with new ones for that long (`make soak`).
 
+mod documents;
 mod generate;
 mod overrides;
 

@@ -422,6 +422,16 @@ pub(super) const OVERRIDES: &[Case] = &[
         spoiled: &[(0, "-500.01")],
         policy: 2,
     },
+    Case {
+        source: "jsonb",
+        target: "Nullable(JSON)",
+        rows: &[
+            (r#"'{"b": [1, 2], "a": {"c": 1.10}, "n": null}'"#, r#"'{"a": {"c": 1.1}, "b": [1, 2]}'::JSON"#),
+            ("'[]'", "NULL"),
+        ],
+        spoiled: &[(0, r#"'{"a": {"c": 1.1}, "b": [2, 1]}'::JSON"#), (1, "'{}'::JSON")],
+        policy: 1,
+    },
     case("float4", "Nullable(Float64)", &[("0.1", "toFloat64(toFloat32(0.1))")], &[(0, "0.1")]),
     Case {
         source: "numeric",
