@@ -10,7 +10,9 @@ use crate::batch::{Layout, ValueType};
 pub(super) const AS_STRINGS: [u8; 8] = 1_u64.to_le_bytes();
 
 /// Under which settings documents are parsed.
-pub(super) const PARSED: [(&str, &str); 13] = [
+pub(super) const PARSED: [(&str, &str); 14] = [
+    // The other parser takes numbers for their neighbours.
+    ("allow_simdjson", "1"),
     ("input_format_try_infer_dates", "0"),
     ("input_format_try_infer_datetimes", "0"),
     ("input_format_json_try_infer_numbers_from_strings", "0"),
