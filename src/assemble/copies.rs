@@ -5,7 +5,7 @@
 
 use super::waiting::{Told, Waits};
 use crate::batch::{Layout, RowMap, TableBatch, needs_text};
-use crate::change::{Field, TableSchema, Version};
+use crate::change::{Field, TableName, TableSchema, Version};
 use crate::checkpoint::{RangeRecord, StateStore};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
@@ -46,6 +46,8 @@ pub(super) struct CopyJob {
 pub(super) struct Left {
     /// Their heaps changed under the copy: to be read again under a new snapshot.
     pub(super) rewritten: Vec<u32>,
+    /// One of which the same is true, and whose rows stand each for itself: what is stored of it would be there twice.
+    pub(super) torn: Option<TableName>,
     /// A value of theirs cannot be carried, for this reason; the other tables are complete all the same.
     pub(super) refused: BTreeMap<u32, String>,
 }
@@ -166,9 +168,7 @@ impl Copies {
             let relation = job.schema.relid;
             match self.copy_range(&reader, &job, number, &range).await {
                 Ok(false) if job.layout.deleted_column.is_none() => {
-                    let message = format!("{} was rewritten while it was copied", job.schema.name);
-                    return Err(Error::new(Kind::Source, message)
-                        .hint("rows without a key cannot be copied twice: run `pipectl resync --all`"));
+                    self.leave(relation, |left| left.torn = Some(job.schema.name.clone())).await;
                 }
                 Ok(true) => self.tell_if_complete(&job).await,
                 Ok(false) => {
@@ -314,6 +314,22 @@ impl Copies {
         let record =
             RangeRecord { filenode: range.filenode, heap: range.heap, first: range.first, end: range.end, rows };
         store.lock().await.save_range(job.schema.relid, number, &record).await
+    }
+}
+
+impl Left {
+    /// That no table is torn.
+    ///
+    /// # Errors
+    /// [`Kind::Source`] with this hint.
+    pub(super) fn whole(self, hint: &str) -> Result<Self> {
+        match &self.torn {
+            None => Ok(self),
+            Some(name) => {
+                let why = format!("{name} was rewritten while it was copied, and its rows cannot be copied twice");
+                Err(Error::new(Kind::Source, why).hint(hint))
+            }
+        }
     }
 }
 

@@ -33,12 +33,8 @@ impl Kept<'_> {
             return Ok(());
         }
         let target = &self.plan.target;
-        let stored = clickhouse::table(self.server, &self.settings.database, target).await?;
-        let Some(stored) = stored.tables.get(target) else { return Ok(()) };
-        if stored.column(SOURCE_DELETED_COLUMN).is_none() {
-            return Ok(());
-        }
-        if !fits(self.shadow, stored) {
+        let Some(stored) = self.stored().await? else { return Ok(()) };
+        if !fits(self.shadow, &stored) {
             progress.note(format!(
                 "warning: rows of \"{target}\" that were deleted at the source are not taken over: its columns are others now"
             ));
@@ -53,6 +49,18 @@ impl Kept<'_> {
         );
         let below = self.version.0.saturating_sub(1).to_string();
         self.insert(&select, "", &[("version", &below), ("at", &now().to_string())]).await
+    }
+
+    /// Whether the old table holds such rows that have no place in the new one.
+    pub(super) async fn are_lost(self) -> Result<bool> {
+        Ok(self.stored().await?.is_some_and(|stored| !fits(self.shadow, &stored)))
+    }
+
+    /// The old table, where rows stay in it.
+    async fn stored(self) -> Result<Option<StoredTable>> {
+        let target = &self.plan.target;
+        let mut stored = clickhouse::table(self.server, &self.settings.database, target).await?;
+        Ok(stored.tables.remove(target).filter(|stored| stored.column(SOURCE_DELETED_COLUMN).is_some()))
     }
 
     /// Takes deletions over that were carried out in the table since its copy began: in the shadow what they mark may have come later.

@@ -28,7 +28,7 @@ mod waiting;
 
 pub use remove::{Made, made, remove};
 pub use repair::Repair;
-pub use resync::{Resync, resync};
+pub use resync::{Resync, histories, resync};
 pub use status::{PartitionStatus, PipelineStatus, TopicsStatus, status};
 pub use switch::{Switched, switch};
 

@@ -257,7 +257,7 @@ impl Preparation<'_> {
                 let (holder, name) = CopySession::export(self.postgres()?).await?;
                 (Some(holder), name)
             };
-            let left = copies.run(&jobs, &name).await?;
+            let left = copies.run(&jobs, &name).await?.whole("run `pipectl resync --all`")?;
             refused.extend(left.refused);
             let again = left.rewritten;
             if again.is_empty() {
@@ -317,7 +317,8 @@ impl Preparation<'_> {
             jobs.push(job);
         }
         let about = (self.progress, self.stop);
-        let refused = super::resync::copy_all(self.settings, sink, (jobs, None), &slot.snapshot, about).await?;
+        let left = super::resync::copy_all(self.settings, sink, (jobs, None), &slot.snapshot, about).await?;
+        let refused = left.whole("start sync again: it is copied from its beginning")?.refused;
         for plan in new {
             self.mark_copied(copying, plan, (&refused, Some(slot.consistent_point))).await?;
         }

@@ -4,7 +4,7 @@
 //! committed before the message is in it, and every change that is sent later has a higher version. A plain snapshot would not wait, and could show a row
 //! that a change sent before has already replaced.
 
-use super::copies::{Copies, CopyJob, Pace, no_postgres};
+use super::copies::{Copies, CopyJob, Left, Pace, no_postgres};
 use super::kept::Kept;
 use super::layout::layout;
 use super::lock::{PipelineLock, mark};
@@ -12,11 +12,12 @@ use super::prepare::{drop_slot, numbered, slot_taken, table_record};
 use super::publication;
 use super::recopy::{Asked, Shadow, ask_running, fulfil, shadow_name};
 use super::waiting::Waits;
+use crate::batch::LogForm;
 use crate::change::{Lsn, Position, Version};
 use crate::checkpoint::{
-    ExchangeRecord, OffsetStore, PipelineRecord, State, StateStore, TablePhase, TableRecord, Transport,
+    CopiedRecord, ExchangeRecord, OffsetStore, PipelineRecord, State, StateStore, TablePhase, TableRecord, Transport,
 };
-use crate::config::{Settings, SyncSource};
+use crate::config::{Settings, SyncSource, TableMode};
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
 use crate::flow::CheckpointStore;
@@ -49,14 +50,14 @@ pub(super) async fn later_snapshot(
 
 /// Copies tables whole; those that are rewritten meanwhile once more, under a fresh snapshot: a rewriting ALTER leaves them empty in the old one.
 /// The given snapshot has waited for every writer, so that a later one needs not. Returns those that hold a value
-/// which cannot be carried, and why.
+/// which cannot be carried, and why; and one whose rows cannot be copied twice.
 pub(super) async fn copy_all(
     settings: &Settings,
     sink: ClickHouseSink,
     (mut jobs, pace): (Vec<CopyJob>, Option<&Arc<Pace>>),
     snapshot: &str,
     (progress, stop): (&Arc<Progress>, &watch::Receiver<bool>),
-) -> Result<BTreeMap<u32, String>> {
+) -> Result<Left> {
     let mut refused = BTreeMap::new();
     let postgres = settings.postgres.as_ref().ok_or_else(super::copies::no_postgres)?;
     let (mut _holder, mut snapshot) = (None, snapshot.to_owned());
@@ -66,8 +67,8 @@ pub(super) async fn copy_all(
         let left = copies.run(&jobs, &snapshot).await?;
         refused.extend(left.refused);
         let again = left.rewritten;
-        if again.is_empty() {
-            return Ok(refused);
+        if again.is_empty() || left.torn.is_some() {
+            return Ok(Left { refused, torn: left.torn, ..Left::default() });
         }
         let (session, name) = CopySession::export(postgres).await?;
         (_holder, snapshot) = (Some(session), name);
@@ -120,6 +121,20 @@ pub async fn resync(
     let pace = max_rows_per_second.map(Pace::new);
     let run = Run { settings, server: &server, lock: &lock, pace, progress, stop };
     waits.told(Box::pin(run.carry_out(which, &postgres.slot))).await
+}
+
+/// Those of the tables that are logs of what happened to the source's (`mode: log`), by their names there: a copy is the beginning of a new log.
+///
+/// # Errors
+/// What the source refuses; [`Kind::Config`] for a name that is no table's.
+pub async fn histories(settings: &Settings, which: &Resync) -> Result<Vec<String>> {
+    if settings.tables.iter().all(|rule| rule.mode != TableMode::Log) {
+        return Ok(Vec::new());
+    }
+    let client = crate::server::postgres::connect(settings.postgres.as_ref().ok_or_else(no_postgres)?).await?;
+    let plans = wanted(settings, which, &client, &Progress::new(|_| {})).await?;
+    let is_history = |plan: &&TablePlan| plan.log == Some(LogForm::Changes);
+    Ok(plans.iter().filter(is_history).map(|plan| plan.schema.name.to_string()).collect())
 }
 
 async fn wanted(
@@ -202,12 +217,18 @@ impl Run<'_> {
         let tell = |waiting: &[Waiting]| self.waiting(waiting);
         let (version, slot) = later_snapshot(self.settings, self.lock.client(), &self.patience(&tell)).await?;
         self.copy(plans, version, &slot.snapshot).await?;
+        let copied = self.copied(version, &slot).await?;
+        let shadows = Shadow { server: self.server, settings: &self.settings.clickhouse };
         let mut known = state.tables.clone();
         for plan in plans {
+            if plan.log == Some(LogForm::Signed) {
+                shadows.carry_truncation(plan, version, slot.consistent_point).await?;
+            }
             let before = known.remove(&plan.schema.relid);
             let truncated = before.as_ref().and_then(|record| record.truncated.clone());
             let first_commit = Some(slot.consistent_point.to_string());
-            let becomes = TableRecord { truncated, first_commit, ..self.ready(plan) };
+            let copied = copied.clone().filter(|_| plan.log.is_some());
+            let becomes = TableRecord { truncated, first_commit, copied, ..self.ready(plan) };
             self.exchange_noted(plan, (before, becomes), store).await?;
         }
         fulfil(plans, store).await?;
@@ -222,10 +243,11 @@ impl Run<'_> {
         let tell = |waiting: &[Waiting]| self.waiting(waiting);
         let (version, slot) = later_snapshot(self.settings, self.lock.client(), &self.patience(&tell)).await?;
         self.copy(plans, version, &slot.snapshot).await?;
+        let copied = self.copied(version, &slot).await?;
         let mut record = PipelineRecord::intended(identity.system_identifier, identity.timeline, false);
         (record.snapshot_done, record.resync_all) = (true, true);
         store.save_pipeline(&record).await?;
-        self.exchange_all(plans, store).await?;
+        self.exchange_all(plans, copied, store).await?;
         OffsetStore(store.clone()).save(&ends).await?;
         record.resync_all = false;
         store.save_pipeline(&record).await
@@ -255,12 +277,23 @@ impl Run<'_> {
         let slot = create_slot(postgres, &postgres.slot, false, &self.patience(&tell)).await?;
         self.progress.note(format!("created replication slot \"{}\" at {}", postgres.slot, slot.consistent_point));
         self.copy(plans, Version::SNAPSHOT, &slot.snapshot).await?;
-        self.exchange_all(plans, store).await?;
+        self.exchange_all(plans, None, store).await?;
         store.save(&Position { end: slot.consistent_point, ..Position::default() }).await?;
         record.consistent_point = Some(slot.consistent_point.to_string());
         record.snapshot_done = true;
         record.resync_all = false;
         store.save_pipeline(&record).await
+    }
+
+    /// Which changes a copy has, where records of topics tell of them.
+    async fn copied(&self, version: Version, slot: &CreatedSlot) -> Result<Option<CopiedRecord>> {
+        if self.settings.sync.source == SyncSource::Postgres {
+            return Ok(None);
+        }
+        let postgres = self.settings.postgres.as_ref().ok_or_else(no_postgres)?;
+        let snapshot = CopySession::open(postgres, &slot.snapshot).await?.shown().await?;
+        let (from, until) = (version.transaction().to_string(), slot.consistent_point.to_string());
+        Ok(Some(CopiedRecord { from, until, snapshot }))
     }
 
     fn patience<'a>(&self, tell: &'a (dyn Fn(&[Waiting]) + Sync)) -> Patience<'a> {
@@ -302,18 +335,24 @@ impl Run<'_> {
             });
         }
         let sink = ClickHouseSink::new(self.server.clone(), &settings.database);
-        let refused =
+        let left =
             copy_all(self.settings, sink, (jobs, self.pace.as_ref()), snapshot, (self.progress, self.stop)).await?;
-        if let Some(reason) = refused.into_values().next() {
+        if let Some(reason) = left.whole("run the same again")?.refused.into_values().next() {
             return Err(Error::new(Kind::Value, "the tables keep their old rows").because(reason));
         }
         Ok(())
     }
 
     /// Puts the shadows into the tables' places where a process that is killed in between has to begin anew.
-    async fn exchange_all(&self, plans: &[TablePlan], store: &mut StateStore) -> Result<()> {
+    async fn exchange_all(
+        &self,
+        plans: &[TablePlan],
+        copied: Option<CopiedRecord>,
+        store: &mut StateStore,
+    ) -> Result<()> {
         for plan in plans {
-            self.exchange_noted(plan, (None, self.ready(plan)), store).await?;
+            let copied = copied.clone().filter(|_| plan.log.is_some());
+            self.exchange_noted(plan, (None, TableRecord { copied, ..self.ready(plan) }), store).await?;
         }
         Ok(())
     }
@@ -329,7 +368,8 @@ impl Run<'_> {
         let shadows = Shadow { server: self.server, settings: &self.settings.clickhouse };
         let (relation, uuid) = (plan.schema.relid, shadows.uuid(&shadow_name(&plan.target)).await?);
         if let Some(before) = before {
-            let exchanging = Some(ExchangeRecord { uuid: uuid.clone(), becomes: Box::new(becomes.clone()) });
+            let becomes = Box::new(becomes.clone());
+            let exchanging = Some(ExchangeRecord { uuid: uuid.clone(), becomes, request: None });
             store.save_table(relation, &TableRecord { exchanging, ..before }).await?;
         }
         failpoint::die("resync.noted");

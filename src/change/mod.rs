@@ -1,5 +1,6 @@
 //! The vocabulary that all stages share: names, types, positions, changes. Pure; no I/O.
 
+mod copied;
 mod event;
 #[cfg(test)]
 pub(crate) mod fixtures;
@@ -9,6 +10,7 @@ mod position;
 mod schema;
 mod source_type;
 
+pub use copied::Copied;
 pub use event::{Field, Position};
 pub use name::TableName;
 pub use offsets::{Offsets, Reached};

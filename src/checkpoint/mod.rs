@@ -10,8 +10,8 @@ mod record;
 
 pub use offsets::OffsetStore;
 pub use record::{
-    CheckpointRecord, CopyAnswer, CopyPhase, CopyRequest, ExchangeRecord, MarkRecord, NullsRecord, OffsetRecord,
-    PipelineRecord, RangeRecord, TablePhase, TableRecord,
+    CheckpointRecord, CopiedRecord, CopyAnswer, CopyPhase, CopyRequest, ExchangeRecord, MarkRecord, NullsRecord,
+    OffsetRecord, PipelineRecord, RangeRecord, TablePhase, TableRecord,
 };
 
 use crate::change::{Offsets, Position, Version};

@@ -1,6 +1,6 @@
 //! The records of the state. Fields are only ever added, with a default, so that an older record reads on; their order is that of the JSON.
 
-use crate::change::{Lsn, Position, Reached, TableSchema};
+use crate::change::{Copied, Lsn, Position, Reached, TableSchema};
 use crate::server::postgres::HeapMark;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -143,6 +143,9 @@ pub struct TableRecord {
     /// The first commit that is not part of its copy, where that was made after the slot.
     #[serde(default)]
     pub first_commit: Option<String>,
+    /// Which changes its copy has, where rows stand each for itself and records of topics tell of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copied: Option<CopiedRecord>,
     /// What rows older than a column answer in it, as text, by `pg_attribute.attnum`. Postgres forgets it when the table is rewritten, while older
     /// rows may still be sent once more.
     #[serde(default)]
@@ -164,6 +167,24 @@ pub struct TableRecord {
     pub gone: bool,
 }
 
+/// Which changes a copy has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopiedRecord {
+    /// Where its version lies in the log.
+    pub from: String,
+    /// The first commit that is not in it lies here or behind.
+    pub until: String,
+    /// What its snapshot shows, as Postgres writes it.
+    pub snapshot: String,
+}
+
+impl CopiedRecord {
+    /// The changes; none where the record cannot be read.
+    pub fn changes(&self) -> Option<Copied> {
+        Copied::new(self.from.parse().ok()?, self.until.parse().ok()?, &self.snapshot)
+    }
+}
+
 /// A table that is being put in the place of another one: whether it is there is told by which of the two has the name.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ExchangeRecord {
@@ -171,6 +192,9 @@ pub struct ExchangeRecord {
     pub uuid: String,
     /// The record that counts once the new table has the name.
     pub becomes: Box<TableRecord>,
+    /// The id of the [`CopyRequest`] that is fulfilled then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
 }
 
 /// What the source's catalog said of a table when it was copied, or looked at last: what differs now happened since.
@@ -250,6 +274,13 @@ pub struct CopyAnswer {
     /// The exit code of that refusal.
     #[serde(default)]
     pub exit_code: u8,
+}
+
+impl CopyAnswer {
+    /// A wish that is fulfilled.
+    pub fn done(id: &str, rows: u64) -> Self {
+        Self { id: id.to_owned(), phase: CopyPhase::Done, copied_rows: rows, expected_rows: rows, ..Self::default() }
+    }
 }
 
 /// How far a copy is that was asked for.

@@ -1,6 +1,7 @@
 //! `pipectl resync`.
 
 use super::Context;
+use super::confirm::confirm;
 use super::working::{Worked, Working};
 use pipectl::assemble::{self, Resync};
 use pipectl::error::Result;
@@ -11,7 +12,8 @@ use std::sync::Arc;
 ///
 /// Each goes into a shadow table that takes the old one's place when it is complete: readers see the old rows until then. A running sync is
 /// asked to do it while it goes on, and this shows how far it is; Ctrl-C leaves the request standing. Without one it is done here. --all needs sync
-/// to be stopped.
+/// to be stopped, and so do tables that are stored as logs where sync reads topics. What a table of `mode: log` tells of the time before goes with the
+/// copy, which is asked about first.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The tables, by their names in Postgres
@@ -23,11 +25,22 @@ pub(crate) struct Args {
     /// Copy at most this many rows a second, so that Postgres has time for others
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_rows_per_second: Option<u64>,
+    /// Do not ask whether logs may begin anew
+    #[arg(long)]
+    yes: bool,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let settings = context.settings()?;
     let which = if args.all { Resync::All } else { Resync::Tables(args.tables) };
+    let logs = assemble::histories(&settings, &which).await?;
+    if !logs.is_empty() {
+        let question = format!(
+            "the history that is stored of {} goes, and begins anew with the rows that are there; go on?",
+            logs.join(", ")
+        );
+        confirm(context, &question, args.yes)?;
+    }
     let mut working = Working::new(context)?;
     let (progress, stopping) = (Arc::clone(working.progress()), working.stopping());
     let work = assemble::resync(&settings, (&which, args.max_rows_per_second), &progress, &stopping);

@@ -1,7 +1,7 @@
 //! What the engine of records has to know of tables.
 
 use crate::batch::{Layout, RowMap};
-use crate::change::{Offsets, TableName, Version};
+use crate::change::{Copied, Offsets, TableName, Version};
 use crate::decode::debezium::avro::{Schema, SchemaId};
 use crate::decode::debezium::{ConnectSchema, RecordShape};
 use crate::error::Result;
@@ -30,6 +30,8 @@ pub struct StoredRecords {
     pub shape: Arc<RecordShape>,
     /// Rows older than this were truncated away: also those that are read only later, of another partition.
     pub truncated: Version,
+    /// Changes that a copy of the table has already, where they would be there twice.
+    pub copied: Option<Arc<Copied>>,
 }
 
 /// What is to be done with a table's records.

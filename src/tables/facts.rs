@@ -21,6 +21,8 @@ pub struct Facts {
     pub ranges: Ranges,
     /// Types of tables that are written out, from the configuration's spelling to ClickHouse's.
     pub type_names: BTreeMap<String, String>,
+    /// The name that the tables have in the place of their own, such as a shadow's; then they have no views.
+    pub instead: Option<String>,
 }
 
 /// Whether anything in the configuration has to be looked up in Postgres: not where every table is written out.
@@ -62,5 +64,5 @@ pub async fn gather(settings: &Settings, source: Option<&Client>, destination: &
             type_names.insert(written.to_owned(), name);
         }
     }
-    Ok(Facts { source, stored, ranges, type_names })
+    Ok(Facts { source, stored, ranges, type_names, instead: None })
 }

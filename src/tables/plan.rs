@@ -163,6 +163,10 @@ fn wanted(settings: &Settings, facts: &Facts, plan: &mut Plan) -> Vec<Wanted> {
         }
         match plan_table(schema, rule, &settings.clickhouse) {
             Ok(table) => {
+                let table = match &facts.instead {
+                    Some(name) => table.alone(name),
+                    None => table,
+                };
                 plan.warnings.extend(table.warnings.iter().cloned());
                 plan.losses.extend(table.losses.iter().map(|loss| (table.target.clone(), loss.clone())));
                 found.push(Wanted { named: schema.name.to_string(), shape: table.shape(), plan: Some(table) });

@@ -27,6 +27,7 @@ fn facts(source: Vec<TableSchema>, tables: Vec<(&str, StoredTable)>) -> Facts {
         },
         ranges: Ranges { date_days: (-719_162, 2_932_896), datetime_micros: (i64::MIN, i64::MAX) },
         type_names: BTreeMap::new(),
+        instead: None,
     }
 }
 

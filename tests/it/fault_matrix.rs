@@ -18,6 +18,8 @@
 //! | before its exchange | `EXCHANGE TABLES` |
 //! | behind it | the insert of what the catalog said of the new table |
 //! | waiting for it | what `resync` asks how far it is, while the sync that does it is left alone |
+//! | in a copy of a log | the same, of a table without a key |
+//! | before its exchange | the deletion of changes that are in the copy already |
 //! | in a copy into another form | an insert of rows of a table that was rewritten |
 //!
 //! | Fault | |
@@ -40,6 +42,13 @@ const SCHEMA: &str = "
     ALTER TABLE public.cellrows ALTER v SET STORAGE EXTERNAL;
     INSERT INTO public.cellrows SELECT g, 0, repeat(md5(g::text), 80) FROM generate_series(1, 200) AS g";
 const CONFIG: &str = "tables:\n  - source: public.*\nsync:\n  heartbeat: 1s\n  batch: {max_age: 50ms}\n";
+/// A table whose rows are counted; and its changes.
+const LOG_SCHEMA: &str = "
+    CREATE TABLE public.cellbag (n int, v text); ALTER TABLE public.cellbag REPLICA IDENTITY FULL;
+    INSERT INTO public.cellbag SELECT g % 20, 'v' FROM generate_series(1, 200) AS g";
+const LOG_CONFIG: &str = "tables:\n  - source: public.*\n  - {source: public.cellbag, keyless: multiset}\nsync:\n  heartbeat: 1s\n  batch: {max_age: 50ms}\n";
+const LOG_CHANGES: &str = "
+    INSERT INTO public.cellbag SELECT 7, 'v' FROM generate_series(1, 5); UPDATE public.cellbag SET v = 'w' WHERE n = 3; DELETE FROM public.cellbag WHERE n = 7";
 /// Every kind of change.
 const CHANGES: &str = "
     UPDATE public.cellrows SET n = n + 1 WHERE id % 3 = 0; DELETE FROM public.cellrows WHERE id % 10 = 1;
@@ -70,11 +79,13 @@ enum Place {
     BeforeExchange,
     BehindExchange,
     WaitingForRecopy,
+    InRecopyOfLog,
+    BeforeExchangeOfLog,
     InRewrite,
 }
 
 impl Place {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
         Self::SlotMade,
         Self::InTheCopy,
         Self::CopyToStream,
@@ -88,6 +99,8 @@ impl Place {
         Self::BeforeExchange,
         Self::BehindExchange,
         Self::WaitingForRecopy,
+        Self::InRecopyOfLog,
+        Self::BeforeExchangeOfLog,
         Self::InRewrite,
     ];
 
@@ -100,6 +113,8 @@ impl Place {
             Self::BeforeExchange => (false, &["EXCHANGE TABLES", "cellrows"]),
             Self::BehindExchange => (false, &["\r\n\r\nmarks\r\n"]),
             Self::WaitingForRecopy => (false, &["'resynced'"]),
+            Self::InRecopyOfLog => (false, &["INSERT", "cellbag__log__pipectl_copy"]),
+            Self::BeforeExchangeOfLog => (false, &["DELETE WHERE", "cellbag__log__pipectl_copy"]),
             Self::CopyToStream => (true, &["START_REPLICATION"]),
             Self::InSchemaChange => (false, &["ALTER", "cellrows"]),
             Self::InTruncate => (false, &["param_version"]),
@@ -114,6 +129,7 @@ impl Place {
         match self {
             Self::SlotMade | Self::InTheCopy | Self::CopyToStream | Self::InResync => None,
             Self::InRecopy | Self::BeforeExchange | Self::BehindExchange | Self::WaitingForRecopy => None,
+            Self::InRecopyOfLog | Self::BeforeExchangeOfLog => None,
             Self::InRewrite => Some("ALTER TABLE public.cellrows ALTER n TYPE numeric(10, 2) USING n * 2"),
             Self::InTheStream | Self::DataWritten | Self::CheckpointWritten => Some(CHANGES),
             Self::InSchemaChange => Some(
@@ -125,7 +141,14 @@ impl Place {
 
     /// Whether `resync` asks a running sync there.
     fn is_asked(self) -> bool {
-        matches!(self, Self::InRecopy | Self::BeforeExchange | Self::BehindExchange | Self::WaitingForRecopy)
+        let keyed =
+            matches!(self, Self::InRecopy | Self::BeforeExchange | Self::BehindExchange | Self::WaitingForRecopy);
+        keyed || self.is_of_log()
+    }
+
+    /// Whether it is about a table whose rows are counted.
+    fn is_of_log(self) -> bool {
+        matches!(self, Self::InRecopyOfLog | Self::BeforeExchangeOfLog)
     }
 
     /// Whether the first copy is over.
@@ -147,8 +170,11 @@ struct Standing {
 
 impl Standing {
     fn at(place: Place, stage: Stage) -> Self {
-        stage.config(CONFIG);
+        stage.config(if place.is_of_log() { LOG_CONFIG } else { CONFIG });
         stage.postgres.execute(SCHEMA);
+        if place.is_of_log() {
+            stage.postgres.execute(LOG_SCHEMA);
+        }
         if place.is_later() {
             stage.catch_up_and_verify();
         }
@@ -211,6 +237,9 @@ impl Standing {
             Place::InRecopy | Place::BeforeExchange => {
                 assert_eq!(stored("SELECT count() FROM {db}.cellrows FINAL"), "199");
             }
+            Place::InRecopyOfLog | Place::BeforeExchangeOfLog => {
+                assert_eq!(stored("SELECT count(), countIf(v = 'stray') FROM {db}.cellbag"), "201\t1");
+            }
             Place::WaitingForRecopy => {
                 assert_ne!(stored("SELECT count() FROM {db}.pipectl_state WHERE kind = 'resync'"), "0");
             }
@@ -265,8 +294,16 @@ fn ask(
     (held, words): (&Proxy, &[&str]),
     start: impl Fn(&[&str]) -> Running,
 ) -> (Running, Running) {
-    stage.clickhouse.execute("ALTER TABLE {db}.cellrows DELETE WHERE id = 100 SETTINGS mutations_sync = 2");
-    let resync = ["resync", "public.cellrows", "--max-rows-per-second", "200"];
+    let (table, spoil) = if place.is_of_log() {
+        (
+            "public.cellbag",
+            "INSERT INTO {db}.cellbag__log (n, v, _version, _ordinal, _sign) VALUES (1, 'stray', 5, 5, 1)",
+        )
+    } else {
+        ("public.cellrows", "ALTER TABLE {db}.cellrows DELETE WHERE id = 100 SETTINGS mutations_sync = 2")
+    };
+    stage.clickhouse.execute(spoil);
+    let resync = ["resync", table, "--max-rows-per-second", "200"];
     let is_struck = place != Place::WaitingForRecopy;
     let mut sync = if is_struck { start(&["sync"]) } else { stage.invocation(&["sync"]).spawn() };
     sync.wait_for("streaming from");
@@ -303,6 +340,9 @@ impl Struck {
     fn prove(self) {
         let Self { place, stage, running, other, lost } = self;
         let session = connect_again(&stage.postgres.url);
+        if place.is_of_log() {
+            session.execute(LOG_CHANGES);
+        }
         session.execute(CHANGES);
         let written = session.value("SELECT pg_current_wal_lsn()");
         if let Some(proxy) = lost {

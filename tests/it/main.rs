@@ -35,6 +35,7 @@ mod kafka_types;
 mod layers;
 mod model;
 mod recopy;
+mod recopy_logs;
 mod seed;
 mod sql_files;
 mod stored_format;

@@ -7,54 +7,55 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-const SOON: Duration = Duration::from_secs(60);
-const QUICK: &str = "tables:\n  - source: public.*\nsync:\n  batch: {max_age: 50ms, max_rows: 500}\n";
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+pub(crate) const QUICK: &str = "tables:\n  - source: public.*\nsync:\n  batch: {max_age: 50ms, max_rows: 500}\n";
 const STEADY: &str = "CREATE TABLE steady (id int PRIMARY KEY, v text); INSERT INTO steady SELECT g, 'v' || g FROM generate_series(1, 3000) AS g";
 
-/// Reads a table again and again, and remembers how few rows it ever had.
-struct Reader {
+/// Counts rows again and again, and remembers how few and how many there ever were.
+pub(crate) struct Reader {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<(u64, u64)>,
+    thread: JoinHandle<(u64, u64, u64)>,
 }
 
 impl Reader {
-    fn start(stage: &Stage, table: &str) -> Self {
+    pub(crate) fn start(stage: &Stage, counting: &str) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (server, stopping) = (ClickHouse::connect(&stage.clickhouse.url, &stage.name), Arc::clone(&stop));
-        let sql = format!("SELECT count() FROM {{db}}.{table} FINAL WHERE id > 0");
+        let sql = counting.to_owned();
         let thread = std::thread::spawn(move || {
-            let (mut fewest, mut reads) = (u64::MAX, 0);
+            let (mut fewest, mut most, mut reads) = (u64::MAX, 0, 0);
             while !stopping.load(Ordering::Relaxed) {
-                fewest = fewest.min(server.value(&sql).parse().unwrap());
+                let rows = server.value(&sql).parse().unwrap();
+                (fewest, most) = (fewest.min(rows), most.max(rows));
                 reads += 1;
             }
-            (fewest, reads)
+            (fewest, most, reads)
         });
         Self { stop, thread }
     }
 
-    fn fewest(self) -> u64 {
+    pub(crate) fn fewest_and_most(self) -> (u64, u64) {
         self.stop.store(true, Ordering::Relaxed);
-        let (fewest, reads) = self.thread.join().unwrap();
+        let (fewest, most, reads) = self.thread.join().unwrap();
         assert!(reads > 3, "only {reads} reads");
-        fewest
+        (fewest, most)
     }
 }
 
-fn streaming(stage: &Stage) -> Running {
+pub(crate) fn streaming(stage: &Stage) -> Running {
     let mut running = stage.invocation(&["sync"]).spawn();
     running.wait_for("streaming from");
     running
 }
 
-fn stop(running: Running) -> String {
+pub(crate) fn stop(running: Running) -> String {
     running.signal("TERM");
     let outcome = running.finish(SOON);
     assert_eq!(outcome.status, Some(0), "{outcome}");
     outcome.stderr
 }
 
-fn resync(stage: &Stage, arguments: &[&str]) -> String {
+pub(crate) fn resync(stage: &Stage, arguments: &[&str]) -> String {
     let outcome = stage.pipectl(&[&["resync"], arguments].concat());
     assert_eq!(outcome.status, Some(0), "{outcome}");
     outcome.stderr
@@ -77,12 +78,12 @@ fn a_running_sync_copies_tables_again() {
             .execute(&format!("ALTER TABLE {{db}}.{table} DELETE WHERE id = 1000 SETTINGS mutations_sync = 2"));
     }
     stage.postgres.execute("INSERT INTO log SELECT g FROM generate_series(1, 100) AS g");
-    let reader = Reader::start(&stage, "steady");
+    let reader = Reader::start(&stage, "SELECT count() FROM {db}.steady FINAL WHERE id > 0");
     let began = Instant::now();
     let told = resync(&stage, &["steady", "public.docs", "scratch", "log", "--max-rows-per-second", "1500"]);
     assert!(began.elapsed() > Duration::from_secs(1), "3000 rows at 1500 a second");
     assert!(told.contains("public.docs is copied again"), "{told}");
-    assert_eq!(reader.fewest(), 2999, "readers saw the old rows, then the new ones");
+    assert_eq!(reader.fewest_and_most(), (2999, 3000), "readers saw the old rows, then the new ones");
     stage.postgres.execute("INSERT INTO log SELECT g FROM generate_series(1, 100) AS g");
     load.stop();
     let all = stage.pipectl(&["resync", "--all"]);
@@ -94,58 +95,6 @@ fn a_running_sync_copies_tables_again() {
     let shadows = "SELECT count() FROM system.tables WHERE database = '{}' AND name LIKE '%pipectl_copy%'";
     let shadows = stage.clickhouse.value(&shadows.replace("{}", &stage.name));
     assert_eq!(shadows, "0");
-}
-
-/// A copy of what the source has would take the place of what a log keeps.
-#[test]
-fn logs_are_not_copied_beside_the_stream() {
-    let stage = Stage::new("recopy_logs");
-    stage.postgres.execute(
-        "CREATE TABLE kept (id int PRIMARY KEY, n int); INSERT INTO kept VALUES (1, 1);
-         CREATE TABLE counted (n int); ALTER TABLE counted REPLICA IDENTITY FULL; INSERT INTO counted VALUES (1), (1), (2);
-         CREATE TABLE inserts (n int); INSERT INTO inserts VALUES (1), (2)",
-    );
-    let logs = "public.*\n  - {source: public.kept, mode: log}\n  - {source: public.counted, keyless: multiset}\n  - {source: public.inserts, keyless: insert_only}\n";
-    stage.config(&QUICK.replace("public.*\n", logs));
-    let sync = || {
-        let outcome = stage.pipectl(&["sync", "--until-caught-up"]);
-        assert_eq!(outcome.status, Some(0), "{outcome}");
-    };
-    sync();
-    let mut running = streaming(&stage);
-    for table in ["kept", "counted"] {
-        let refused = stage.pipectl(&["resync", table]);
-        assert!(refused.status == Some(3) && refused.stderr.contains("stop sync"), "{refused}");
-    }
-    // What the stream does not tell is no part of a log; where rows are counted it has to be.
-    let rewritten = |table: &str| format!("ALTER TABLE {table} ALTER n TYPE int USING n * 2");
-    stage.postgres.execute("DELETE FROM inserts WHERE n = 1");
-    for table in ["kept", "inserts"] {
-        stage.postgres.execute(&rewritten(table));
-        running.wait_for(&format!("public.{table}: an ALTER TABLE rewrote it"));
-    }
-    stage.postgres.execute(&rewritten("counted"));
-    running.wait_for("table \"counted__log\" is parked, the others go on: an ALTER TABLE rewrote it");
-    stage.postgres.execute(
-        "CREATE TABLE joined (n int); ALTER TABLE joined REPLICA IDENTITY FULL; INSERT INTO joined VALUES (1)",
-    );
-    stage.postgres.execute("UPDATE kept SET n = 5; INSERT INTO inserts VALUES (5); DELETE FROM counted WHERE n = 2");
-    stage.wait_until("the others go on", |stage| {
-        let last = |table: &str| stage.clickhouse.value(&format!("SELECT max(n) FROM {{db}}.{table} FINAL"));
-        last("kept") == "5" && last("inserts") == "5"
-    });
-    assert_eq!(
-        stage.clickhouse.value("SELECT groupArray(n) FROM (SELECT n FROM {db}.inserts FINAL ORDER BY n)"),
-        "[1,2,5]"
-    );
-    running.signal("TERM");
-    running.finish(SOON);
-    resync(&stage, &["counted"]);
-    stage.postgres.execute("DELETE FROM counted");
-    stage.postgres.execute("INSERT INTO counted VALUES (7), (7)");
-    sync();
-    assert_eq!(stage.clickhouse.value("SELECT count(), sum(n) FROM {db}.counted"), "2\t14");
-    assert_eq!(stage.clickhouse.value("SELECT count(), min(n) FROM {db}.kept FINAL"), "2\t1");
 }
 
 #[cfg(feature = "failpoints")]

@@ -211,7 +211,7 @@ fn an_older_state_reads_on_and_a_later_one_is_refused() {
         &["sync", "--until-caught-up"],
         &["verify"],
         &["status"],
-        &["resync", "--all"],
+        &["resync", "--all", "--yes"],
         &["resync", "orders"],
         &["drop", "--yes"],
     ];

@@ -249,7 +249,9 @@ sync:
     assert_eq!(pipeline.stage.pipectl(&["create-tables", "--check"]).status, Some(0));
     // A copy begins the log anew; what the stream had before it is not told twice.
     pipeline.pg("INSERT INTO t VALUES (5, 'before the copy', NULL, 'short')");
-    let outcome = pipeline.stage.pipectl(&["resync", "public.t"]);
+    let asked = pipeline.stage.pipectl(&["resync", "public.t"]);
+    assert!(asked.status == Some(2) && asked.stderr.contains("public.t goes, and begins anew"), "{asked}");
+    let outcome = pipeline.stage.pipectl(&["resync", "public.t", "--yes"]);
     assert_eq!(outcome.status, Some(0), "{outcome}");
     pipeline.pg("INSERT INTO t VALUES (6, 'behind it', NULL, 'short')");
     pipeline.sync();

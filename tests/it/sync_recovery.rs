@@ -28,6 +28,11 @@ pub(crate) struct Load {
 
 impl Load {
     pub(crate) fn start(url: &str) -> Self {
+        Self::of(url, transaction)
+    }
+
+    /// Transactions of one's own, each by its number.
+    pub(crate) fn of(url: &str, transaction: impl Fn(u32) -> String + Send + 'static) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (url, stopping) = (url.to_owned(), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {

@@ -97,10 +97,11 @@ impl RecordCatalog {
         self.tell_losses(name, &shape, &columns);
         let map = RowMap::by_name(&layout, columns.iter().map(String::as_str));
         self.schemas.insert(name.clone(), schema);
-        let truncated =
-            self.live.state.tables.get(&relation).and_then(|record| record.truncated.as_deref()?.parse().ok());
-        let truncated = Version(truncated.unwrap_or(0));
-        Ok(AdoptedRecords::Stored(StoredRecords { layout, map: Arc::new(map), shape: Arc::new(shape), truncated }))
+        let record = self.live.state.tables.get(&relation);
+        let truncated = Version(record.and_then(|record| record.truncated.as_deref()?.parse().ok()).unwrap_or(0));
+        let copied = record.and_then(|record| record.copied.as_ref()?.changes()).map(Arc::new);
+        let (map, shape) = (Arc::new(map), Arc::new(shape));
+        Ok(AdoptedRecords::Stored(StoredRecords { layout, map, shape, truncated, copied }))
     }
 
     /// Warns, once a column, of what the connector loses of its values before they come here.

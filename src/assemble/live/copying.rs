@@ -2,16 +2,17 @@
 
 use super::super::kept::Kept;
 use super::super::prepare::table_record;
-use super::super::recopy::{Ask, Begun, Complete, Exchanged, Place, Shadow, Want, shadow_name};
+use super::super::recopy::{Ask, Begun, Complete, Exchanged, Place, Shadow, Want, gone_name, shadow_name};
+use super::unsaid::happened;
 use super::{Fit, LiveTables};
 use crate::batch::{Layout, LayoutColumn, LogForm};
-use crate::change::{Lsn, TableSchema};
-use crate::checkpoint::{ExchangeRecord, MarkRecord, TablePhase, TableRecord};
-use crate::config::{Settings, SyncSource};
+use crate::change::{Lsn, TableName, TableSchema, Version};
+use crate::checkpoint::{CopyAnswer, ExchangeRecord, MarkRecord, TablePhase, TableRecord};
+use crate::config::{DroppedPartitions, Settings, SyncSource};
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
 use crate::flow::{Sink, Truncation};
-use crate::server::clickhouse::quote_ident;
+use crate::server::postgres::marks;
 use crate::sink::clickhouse::{ClickHouseSink, TablePlan, ddl, left_out, plan_table};
 use crate::sync::retrying;
 use std::sync::Arc;
@@ -33,6 +34,10 @@ pub(super) struct Active {
 }
 
 impl Active {
+    fn new((place, shadow): (Place, String), plan: TablePlan, layout: Arc<Layout>, was_asked_for: bool) -> Self {
+        Self { place, shadow, plan, layout, is_stale: false, has_failed: false, was_asked_for }
+    }
+
     /// Whether the copied rows look like those of the stream.
     pub(super) fn has_form_of(&self, layout: &Layout) -> bool {
         self.layout.columns == layout.columns && self.layout.key == layout.key
@@ -162,7 +167,9 @@ impl LiveTables {
         let (is_ready, is_new) = (phase == Some(TablePhase::Ready), phase == Some(TablePhase::Copying));
         refuse_log(&plan, settings.sync.source, (want.request.is_some(), is_new))?;
         let place = if is_ready && self.is_of_form(&schema, &mut plan).await? { Place::Beside } else { Place::Instead };
-        refuse_kept(place, &plan)?;
+        if want.request.is_none() && place == Place::Instead {
+            self.refuse_losing(&plan).await?;
+        }
         let (shadow, layout) = (shadow_name(&plan.target), super::layout(&plan, &plan.target, self.ranges, Lsn::ZERO));
         let (reason, source, target) = (want.reason.clone(), schema.name.to_string(), plan.target.clone());
         self.note(relation, |record| {
@@ -174,26 +181,35 @@ impl LiveTables {
         })
         .await?;
         self.shadows().make(&plan).await?;
+        if plan.keeps_deleted && place == Place::Instead {
+            self.shadows().make_gone(&plan).await?;
+        }
         self.copies.places.feed(relation, shadow.clone(), place);
         let begun = Begun {
             layout: super::layout(&plan, &shadow, self.ranges, Lsn::ZERO),
             filter: rule.row_filter.clone(),
             leaves: Vec::new(),
             plan: plan.clone(),
+            place,
         };
-        self.copying.insert(
-            relation,
-            Active {
-                place,
-                shadow,
-                plan,
-                layout,
-                is_stale: false,
-                has_failed: false,
-                was_asked_for: want.request.is_some(),
-            },
-        );
+        let active = Active::new((place, shadow), plan, layout, want.request.is_some());
+        self.copying.insert(relation, active);
         Ok(begun)
+    }
+
+    /// That rows go which stay though they are gone at the source has to be asked for.
+    async fn refuse_losing(&self, plan: &TablePlan) -> Result<()> {
+        let (shape, settings) = (plan.shape(), &self.settings.clickhouse);
+        let kept = Kept { server: &self.server, settings, plan, shadow: &shape, version: Version::SNAPSHOT };
+        if !plan.keeps_deleted || !kept.are_lost().await? {
+            return Ok(());
+        }
+        let name = &plan.schema.name;
+        let why = format!(
+            "{name} keeps rows that are deleted at the source, and they do not fit its columns as they are now"
+        );
+        Err(Error::new(Kind::Config, why)
+            .hint(format!("`pipectl resync {name}` copies it without them, while sync runs")))
     }
 
     /// Partitions that came to a table which is followed: their rows go into it at the copy's version, older than every change that is still to come.
@@ -219,17 +235,10 @@ impl LiveTables {
             filter: rule.row_filter.clone(),
             leaves: want.leaves.clone(),
             plan: plan.clone(),
+            place: Place::Table,
         };
         let shadow = plan.target.clone();
-        let active = Active {
-            place: Place::Table,
-            shadow,
-            plan,
-            layout,
-            is_stale: false,
-            has_failed: false,
-            was_asked_for: false,
-        };
+        let active = Active::new((Place::Table, shadow), plan, layout, false);
         self.copying.insert(relation, active);
         Ok(Some(begun))
     }
@@ -264,6 +273,7 @@ impl LiveTables {
     async fn exchange(&mut self, complete: &Complete) -> Result<Exchanged> {
         let relation = complete.relation;
         let now = self.lookup(relation).await?;
+        let was_rewritten = self.was_rewritten(complete).await?;
         let Some(active) = self.copying.get(&relation) else { return Ok(Exchanged::Again) };
         let (plan, place) = (active.plan.clone(), active.place);
         let noted = self.state.tables.get(&relation).and_then(|record| record.exchanging.clone());
@@ -277,11 +287,14 @@ impl LiveTables {
             let reason = self.progress.tables().remove(&plan.target).and_then(|table| table.parked);
             return Ok(Exchanged::Refused(reason.unwrap_or_else(|| "a change of it could not be carried".to_owned())));
         }
-        if active.is_stale || now.is_none_or(|now| now.form() != plan.schema.form()) {
+        let is_other = now.is_none_or(|now| now.form() != plan.schema.form());
+        if active.is_stale || is_other || (plan.log.is_some() && was_rewritten) {
             self.progress.note(format!("{} was altered while it was copied; its copy begins again", plan.schema.name));
             return Ok(Exchanged::Again);
         }
-        self.complete_shadow(active, complete).await?;
+        if !self.complete_shadow(active, complete).await? {
+            return Ok(Exchanged::Again);
+        }
         if place == Place::Table {
             self.save_marks(&plan, complete).await?;
             self.note(relation, |record| record.copy = None).await?;
@@ -295,7 +308,8 @@ impl LiveTables {
             truncated: self.state.tables.get(&relation).and_then(|record| record.truncated.clone()),
             ..table_record(&plan, TablePhase::Ready)
         };
-        let exchanging = ExchangeRecord { uuid: uuid.clone(), becomes: Box::new(becomes.clone()) };
+        let request = complete.request.clone();
+        let exchanging = ExchangeRecord { uuid: uuid.clone(), becomes: Box::new(becomes.clone()), request };
         self.note(relation, |record| record.exchanging = Some(exchanging)).await?;
         failpoint::die("recopy.noted");
         self.shadows().exchange(&plan, &uuid).await?;
@@ -307,6 +321,9 @@ impl LiveTables {
     async fn exchanged(&mut self, plan: &TablePlan, becomes: TableRecord, complete: &Complete) -> Result<Exchanged> {
         self.shadows().drop(&plan.target).await?;
         self.save_marks(plan, complete).await?;
+        if let Some(id) = &complete.request {
+            self.store.answer_copy(complete.relation, &CopyAnswer::done(id, complete.rows)).await?;
+        }
         self.note(complete.relation, |record| *record = becomes).await?;
         self.progress.table(&plan.target, |table| table.parked = None);
         self.copied(complete.relation).await
@@ -326,33 +343,41 @@ impl LiveTables {
         Ok(Exchanged::Done)
     }
 
-    /// What the stream did meanwhile holds for rows that were copied after it, too.
-    async fn complete_shadow(&self, active: &Active, complete: &Complete) -> Result<()> {
-        if let Some((truncated, at)) = self.copies.places.truncated(complete.relation)
-            && truncated > complete.version
-        {
-            let sink = ClickHouseSink::new(self.server.clone(), &self.settings.clickhouse.database);
-            sink.into_table(&active.shadow)
-                .truncate(&Truncation { layout: Arc::clone(&active.layout), version: truncated, at })
-                .await?;
+    /// Whether something happened to a table since its copy began of which the stream does not tell: of one that is stored as a log that is told by a copy
+    /// alone, and has to be in this one.
+    async fn was_rewritten(&mut self, complete: &Complete) -> Result<bool> {
+        let Some(mark) = marks(self.client().await?, Some(complete.relation)).await?.remove(&complete.relation) else {
+            return Ok(false);
+        };
+        Ok(happened(complete.relation, (&complete.heaps, &mark.heaps), DroppedPartitions::Delete).is_some())
+    }
+
+    /// What the stream did meanwhile holds for rows that were copied after it, too. False where the copy has to begin again.
+    async fn complete_shadow(&self, active: &Active, complete: &Complete) -> Result<bool> {
+        if active.place == Place::Table {
+            return Ok(true);
         }
-        if active.plan.keeps_deleted && active.place == Place::Beside {
-            let shadow = active.plan.shape().named(&active.shadow);
-            let (server, settings, version) = (&self.server, &self.settings.clickhouse, complete.version);
-            Kept { server, settings, plan: &active.plan, shadow: &shadow, version }.carry_deletions().await?;
+        let (plan, version) = (&active.plan, complete.version);
+        let sink = ClickHouseSink::new(self.server.clone(), &self.settings.clickhouse.database);
+        let sink = sink.into_table(&active.shadow);
+        match active.place {
+            Place::Beside if plan.keeps_deleted => {
+                let (shadow, settings) = (plan.shape().named(&active.shadow), &self.settings.clickhouse);
+                Kept { server: &self.server, settings, plan, shadow: &shadow, version }.carry_deletions().await?;
+            }
+            Place::Instead if plan.keeps_deleted => sink.mark_noted(&active.layout, &gone_name(&plan.target)).await?,
+            _ => {}
         }
-        if active.plan.log.is_some() && active.place != Place::Table {
-            // Rows that are kept each for itself are in the copy and in the changes that went into the shadow before its snapshot.
-            let version = quote_ident(&active.plan.version_column);
-            let statement = format!(
-                "ALTER TABLE {} DELETE WHERE {version} < {{first:UInt128}} AND {version} <> {{copied:UInt128}} SETTINGS mutations_sync = 2",
-                ddl::qualified(&active.shadow, &self.settings.clickhouse),
-            );
-            let first = (u128::from(complete.first_commit.0) << 64).to_string();
-            let parameters = [("first", first.as_str()), ("copied", &complete.version.0.to_string())];
-            self.server.execute(&statement, &parameters).await?;
+        if let Some((truncated, at)) = self.copies.places.truncated(complete.relation).filter(|(at, _)| *at > version) {
+            sink.truncate(&Truncation { layout: Arc::clone(&active.layout), version: truncated, at }).await?;
         }
-        Ok(())
+        if plan.log.is_some() {
+            self.shadows().drop_copied(plan, version, complete.first_commit).await?;
+        }
+        if plan.log == Some(LogForm::Signed) {
+            return self.shadows().carry_truncation(plan, version, complete.first_commit).await;
+        }
+        Ok(true)
     }
 
     async fn abandon(&mut self, relation: u32, reason: Option<&str>) -> Result<()> {
@@ -388,23 +413,28 @@ impl LiveTables {
     }
 }
 
-/// A log holds more than the rows of the source: a copy of those would take the place of what it keeps, or be counted twice. Of one that takes inserts
-/// alone the rows are told apart by their commits, which records of topics do not tell; that what it keeps goes has to be asked for.
+/// A copy takes the place of what a log keeps: that has to be asked for. Changes are told apart from what is in the copy by the places of their commits,
+/// which records of topics do not tell.
 fn refuse_log(plan: &TablePlan, source: SyncSource, (is_asked, is_new): (bool, bool)) -> Result<()> {
-    let is_copied = match plan.log {
-        None => true,
-        Some(LogForm::Inserts) => source == SyncSource::Postgres && (is_asked || is_new),
-        Some(LogForm::Changes | LogForm::Signed) => false,
-    };
-    if is_copied {
+    let name = &plan.schema.name;
+    if plan.log.is_none() || (source == SyncSource::Postgres && (is_asked || is_new)) {
         return Ok(());
     }
-    let name = &plan.schema.name;
-    Err(Error::new(
-        Kind::Config,
-        format!("{name} is stored as a log, which a copy beside the stream would take the place of"),
-    )
-    .hint(format!("stop sync, then `pipectl resync {name}`: it begins the log anew")))
+    if source == SyncSource::Postgres {
+        let why = format!("{name} is stored as a log, which a copy would take the place of");
+        return Err(Error::new(Kind::Config, why).hint(format!("{}: it begins the log anew", way_out(name, source))));
+    }
+    let why =
+        format!("{name} is stored as a log, and records of a topic do not tell which changes a copy of it has already");
+    Err(Error::new(Kind::Config, why).hint(format!("{}: it begins the log anew", way_out(name, source))))
+}
+
+/// How a log comes back that can only be copied again.
+pub(super) fn way_out(name: &TableName, source: SyncSource) -> String {
+    match source {
+        SyncSource::Postgres => format!("`pipectl resync {name}`, while sync runs"),
+        SyncSource::Kafka => format!("stop sync, then `pipectl resync {name}`"),
+    }
 }
 
 /// The configuration that this process has read may be older than that of whoever asks.
@@ -414,14 +444,4 @@ fn same_configuration(want: &Want, plan: &TablePlan, settings: &Settings) -> Res
     }
     Err(Error::new(Kind::Config, format!("the running sync has another configuration of {}", plan.schema.name))
         .hint("restart sync, so that it reads the configuration as it is now"))
-}
-
-/// Rows that are gone at the source are taken over from a table that goes on beside its copy.
-fn refuse_kept(place: Place, plan: &TablePlan) -> Result<()> {
-    if place == Place::Beside || !plan.keeps_deleted {
-        return Ok(());
-    }
-    let why =
-        format!("{} keeps rows that are deleted at the source, and is parked or to get another form", plan.schema.name);
-    Err(Error::new(Kind::Config, why).hint("stop sync, then `pipectl resync` it: that takes them over where they fit"))
 }

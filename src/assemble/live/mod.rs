@@ -136,18 +136,13 @@ impl LiveTables {
 
     /// What a plan of this table alone rests on: the entry that holds for it, and what the destination has. A shadow is one in the table's place.
     async fn facts(&self, schema: TableSchema, shadow: Option<&str>) -> Result<(Settings, Facts)> {
-        let mut settings = self.settings_of(&schema);
-        if let (Some(shadow), Some(rule)) = (shadow, settings.tables.first_mut()) {
-            rule.source = schema.name.to_string();
-            rule.exclude.clear();
-            rule.target = Some(shadow.to_owned());
-            rule.current_view = false;
-        }
+        let settings = self.settings_of(&schema);
         let rule = settings.rule_for(&schema.name);
-        let target = rule.map(|rule| rule.target_of(&schema.name)).unwrap_or_default();
-        let stored = clickhouse::table(&self.server, &settings.clickhouse.database, &target).await?;
+        let own_name = rule.map(|rule| rule.target_of(&schema.name)).unwrap_or_default();
+        let (database, instead) = (&settings.clickhouse.database, shadow.map(str::to_owned));
+        let stored = clickhouse::table(&self.server, database, shadow.unwrap_or(&own_name)).await?;
         let type_names = std::collections::BTreeMap::new();
-        Ok((settings, Facts { source: Some(vec![schema]), stored, ranges: self.ranges, type_names }))
+        Ok((settings, Facts { source: Some(vec![schema]), stored, ranges: self.ranges, type_names, instead }))
     }
 
     async fn bring_up(&mut self, relation: &Relation) -> Result<Adopted> {

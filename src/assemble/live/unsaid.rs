@@ -3,6 +3,7 @@
 //! A copy is the answer to all of it, since it makes the table what the source has, whatever happened. Partitions that came are copied alone.
 
 use super::super::recopy::{Place, Want};
+use super::copying::way_out;
 use super::{Fit, LiveTables};
 use crate::batch::LogForm;
 use crate::change::{Lsn, Version};
@@ -24,7 +25,7 @@ pub(super) struct Seen {
 
 /// What happened to a table's heaps.
 #[derive(Debug, PartialEq, Eq)]
-enum Happened {
+pub(super) enum Happened {
     /// Its rows are other ones, or some are gone, for this reason.
     Otherwise(&'static str),
     /// These partitions came.
@@ -33,7 +34,7 @@ enum Happened {
 
 /// Compares the heaps of a table with those that were copied. `VACUUM FULL`, `CLUSTER` and `TRUNCATE` give a heap a new file and leave its columns alone: of
 /// the first two nothing follows, of the third the stream tells, but not of a partition's.
-fn happened(
+pub(super) fn happened(
     relation: u32,
     (before, now): (&BTreeMap<u32, HeapMark>, &BTreeMap<u32, HeapMark>),
     dropped: DroppedPartitions,
@@ -150,14 +151,14 @@ impl LiveTables {
     /// A log tells what the stream told, and stays that. One whose rows are counted shows rows that the source no longer has from here on: it is left behind.
     async fn judge_log(&mut self, form: LogForm, want: Want, mark: &TableMark) -> Result<()> {
         let (relation, name, reason) = (want.relation, &mark.name, &want.reason);
+        let way_out = way_out(name, self.settings.sync.source);
         if form == LogForm::Signed {
-            let reason =
-                format!("{reason}, of which the stream does not tell: stop sync, then `pipectl resync {name}`");
+            let reason = format!("{reason}, of which the stream does not tell: {way_out}");
             self.park(relation, &reason).await?;
             return self.note_heaps(relation, mark).await;
         }
         self.progress
-            .note(format!("warning: {name}: {reason}, of which the stream does not tell: its log is without that"));
+            .note(format!("warning: {name}: {reason}, of which the stream does not tell: its log is without that, until {way_out} begins it anew"));
         self.note_heaps(relation, mark).await
     }
 

@@ -1,13 +1,14 @@
 //! The task beside a running stream that copies tables, one after another.
 
-use super::super::copies::{CopyJob, Pace, no_postgres};
+use super::super::copies::{CopyJob, Left, Pace, no_postgres};
 use super::super::kept::Kept;
 use super::super::lock::holders;
 use super::super::prepare::numbered;
 use super::super::publication;
 use super::super::resync::{copy_all, later_snapshot};
 use super::super::waiting::Waits;
-use super::{Ask, Begun, Complete, CopyQueue, Exchanged, Want};
+use super::{Ask, Begun, Complete, CopyQueue, Exchanged, Place, Want};
+use crate::change::Version;
 use crate::checkpoint::{CopyAnswer, CopyPhase, StateStore, Transport};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
@@ -15,7 +16,7 @@ use crate::failpoint;
 use crate::server::clickhouse::Server;
 use crate::server::postgres::{Connection, TableMark, backend_pid, connect, marks};
 use crate::sink::clickhouse::ClickHouseSink;
-use crate::source::postgres::{Patience, Waiting, plan_ranges};
+use crate::source::postgres::{CreatedSlot, Patience, Waiting, plan_ranges};
 use crate::sync::{Ended, Progress};
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -226,19 +227,11 @@ impl Copier {
             .remove(&want.relation)
             .map(|mark| mark.heaps)
             .unwrap_or_default();
-        let stop = self.stop.clone();
-        let progress = Arc::clone(&self.progress);
-        let tell = |waiting: &[Waiting]| {
-            for transaction in waiting {
-                progress.note(format!("waiting for {}, open for {} s", transaction.who, transaction.seconds));
-            }
-        };
-        let patience = Patience { timeout: self.settings.sync.slot_timeout, stop, tell: &tell };
-        let (version, slot) = later_snapshot(&self.settings, &client, &patience).await?;
+        let (version, slot) = self.snapshot(&client).await?;
         if shadow != begun.plan.target {
             let (settings, shape) = (&self.settings.clickhouse, begun.plan.shape().named(&shadow));
             let kept = Kept { server: &self.server, settings, plan: &begun.plan, shadow: &shape, version };
-            kept.carry(false, &self.progress).await?;
+            kept.carry(begun.place == Place::Instead, &self.progress).await?;
         }
         let mut ranges = waits.told(plan_ranges(&client, &begun.plan.schema)).await?;
         ranges.retain(|range| begun.leaves.is_empty() || begun.leaves.contains(&range.heap));
@@ -249,18 +242,24 @@ impl Copier {
             version,
             ranges: numbered(ranges),
         };
-        let refused = self.rows(want, job, &slot.snapshot).await;
+        let left = self.rows(want, job, &slot.snapshot).await;
         let rows = if shadow == begun.plan.target {
             self.progress.tables().remove(&shadow)
         } else {
             self.progress.forget_table(&shadow)
         };
         let rows = rows.map_or(0, |table| table.copied_rows);
-        if let Some(reason) = refused? {
+        let left = left?;
+        if let Some(reason) = left.refused.into_values().next() {
             return Err(Error::new(Kind::Value, reason));
         }
+        if left.torn.is_some() {
+            self.progress.note(format!("{name} was rewritten while it was copied; its copy begins again"));
+            return Ok(Outcome::Again);
+        }
         failpoint::die("recopy.copied");
-        let complete = Complete { relation: want.relation, version, first_commit: slot.consistent_point, rows, heaps };
+        let (relation, request, first_commit) = (want.relation, want.request.clone(), slot.consistent_point);
+        let complete = Complete { relation, request, version, first_commit, rows, heaps };
         drop(slot);
         Ok(match self.ask(|reply| Ask::Exchange(complete, reply)).await? {
             Exchanged::Done => {
@@ -270,6 +269,16 @@ impl Copier {
             Exchanged::Again => Outcome::Again,
             Exchanged::Refused(reason) => Outcome::Refused(reason),
         })
+    }
+
+    async fn snapshot(&self, client: &Connection) -> Result<(Version, CreatedSlot)> {
+        let tell = |waiting: &[Waiting]| {
+            for transaction in waiting {
+                self.progress.note(format!("waiting for {}, open for {} s", transaction.who, transaction.seconds));
+            }
+        };
+        let patience = Patience { timeout: self.settings.sync.slot_timeout, stop: self.stop.clone(), tell: &tell };
+        later_snapshot(&self.settings, client, &patience).await
     }
 
     /// Changes that another process stores would not go into the shadow.
@@ -292,8 +301,8 @@ impl Copier {
         publication::ensure(client, &self.settings, &postgres.publication, plans, terms).await.map(|_| ())
     }
 
-    /// Copies the rows, and tells meanwhile how far that is. Why a value of them cannot be carried.
-    async fn rows(&mut self, want: &Want, job: CopyJob, snapshot: &str) -> Result<Option<String>> {
+    /// Copies the rows, and tells meanwhile how far that is.
+    async fn rows(&mut self, want: &Want, job: CopyJob, snapshot: &str) -> Result<Left> {
         let (shadow, expected) = (job.layout.target.clone(), job.schema.estimated_rows);
         self.progress.table(&shadow, |table| table.expected_rows = expected);
         // The stream needs its share of the memory, too.
@@ -319,7 +328,7 @@ impl Copier {
                 self.hear().await.ok();
             }
             tokio::select! {
-                refused = &mut copying => return Ok(refused?.into_values().next()),
+                left = &mut copying => return left,
                 () = tokio::time::sleep(LOOK) => {}
             }
         }

@@ -1,5 +1,6 @@
 //! The sink of a running stream: while a table is being copied, its changes go into the shadow, too, or into that alone.
 
+use super::shadow::gone_name;
 use crate::batch::{Deletions, Layout, TableBatch};
 use crate::change::Version;
 use crate::error::Result;
@@ -92,8 +93,14 @@ impl Sink for FedSink {
     }
 
     async fn mark_deleted(&self, deletions: &Deletions) -> Result<()> {
-        // Into a shadow such rows are taken over from the table when the copy is complete: what they mark may not be there yet.
-        self.sink.mark_deleted(deletions).await
+        // What they mark may not be in the shadow yet: they are taken over when the copy is complete, from the table where it goes on.
+        let layout = deletions.layout();
+        match self.places.get(layout.relation) {
+            Some(Feeding { place: Place::Instead, .. }) => {
+                self.sink.into_table(&gone_name(&layout.target)).note_deleted(deletions).await
+            }
+            _ => self.sink.mark_deleted(deletions).await,
+        }
     }
 
     async fn newest(&self, layout: &Layout, columns: &[usize], keys: &[Vec<u8>]) -> Result<HashMap<Vec<u8>, Newest>> {

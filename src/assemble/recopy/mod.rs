@@ -15,7 +15,7 @@ pub(super) use copier::{Copier, Watch};
 pub(super) use fed::{FedSink, Place, Places};
 pub(super) use queue::{CopyQueue, Want};
 pub(super) use request::{Asked, ask_running, fulfil};
-pub(super) use shadow::{Shadow, resolve, shadow_name};
+pub(super) use shadow::{Shadow, gone_name, resolve, shadow_name};
 
 use crate::batch::Layout;
 use crate::change::{Lsn, Version};
@@ -52,12 +52,16 @@ pub(super) struct Begun {
     pub(super) filter: Option<String>,
     /// Which partitions, where not all.
     pub(super) leaves: Vec<u32>,
+    /// Where changes go meanwhile.
+    pub(super) place: Place,
 }
 
 /// A shadow that holds every row.
 #[derive(Debug, Clone)]
 pub(super) struct Complete {
     pub(super) relation: u32,
+    /// The wish that is fulfilled with it.
+    pub(super) request: Option<String>,
     /// Version of the copied rows.
     pub(super) version: Version,
     /// The first commit that is not in the snapshot.

@@ -99,8 +99,7 @@ pub(crate) async fn fulfil(plans: &[TablePlan], store: &mut StateStore) -> Resul
     for (relation, request) in
         copies.open().filter(|(relation, _)| plans.iter().any(|plan| plan.schema.relid == *relation))
     {
-        let answer = CopyAnswer { id: request.id.clone(), phase: CopyPhase::Done, ..CopyAnswer::default() };
-        store.answer_copy(relation, &answer).await?;
+        store.answer_copy(relation, &CopyAnswer::done(&request.id, 0)).await?;
     }
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! The table beside a table: made, exchanged for it, dropped.
 
-use crate::checkpoint::{State, StateStore};
+use crate::change::{Lsn, Version};
+use crate::checkpoint::{CopyAnswer, State, StateStore};
 use crate::config::ClickHouseSettings;
 use crate::error::Result;
 use crate::server::clickhouse::{Server, quote_ident};
-use crate::sink::clickhouse::{TablePlan, ddl};
+use crate::sink::clickhouse::{TablePlan, TableShape, ddl};
 use crate::sync::Progress;
 
 const UUID: &str = include_str!("../../../sql/clickhouse/table_uuid.sql");
@@ -13,6 +14,11 @@ const SHADOWS: &str = include_str!("../../../sql/clickhouse/shadows.sql");
 /// The name of a table's shadow.
 pub(crate) fn shadow_name(target: &str) -> String {
     format!("{target}__pipectl_copy")
+}
+
+/// The name of the table that holds which rows were deleted at the source, and stay, while a table's shadow alone is fed.
+pub(crate) fn gone_name(target: &str) -> String {
+    format!("{target}__pipectl_gone")
 }
 
 /// The destination, as shadows are made there.
@@ -29,10 +35,54 @@ impl Shadow<'_> {
         self.execute(&ddl::create_table(&plan.shape().named(shadow_name(&plan.target)), self.settings)).await
     }
 
-    /// Drops what has the shadow's name.
+    /// Makes the table of keys beside a shadow: rows that they mark may not be in it yet.
+    pub(crate) async fn make_gone(&self, plan: &TablePlan) -> Result<()> {
+        let mut shape = TableShape { partition_by: None, ..plan.shape().named(gone_name(&plan.target)) };
+        shape.columns.retain(|column| shape.sorting_key.contains(&column.name));
+        self.execute(&ddl::create_table(&shape, self.settings)).await
+    }
+
+    /// Drops what has the shadow's name, and what stands beside it; the shadow last, by which the other one is found.
     pub(crate) async fn drop(&self, target: &str) -> Result<()> {
-        let shadow = ddl::qualified(&shadow_name(target), self.settings);
-        self.execute(&format!("DROP TABLE IF EXISTS {shadow}{} SYNC", self.on_cluster())).await
+        for name in [gone_name(target), shadow_name(target)] {
+            let name = ddl::qualified(&name, self.settings);
+            self.execute(&format!("DROP TABLE IF EXISTS {name}{} SYNC", self.on_cluster())).await?;
+        }
+        Ok(())
+    }
+
+    /// Leaves in the shadow of a log the changes alone that its copied rows do not have: all are kept each for itself, and would be there twice.
+    pub(crate) async fn drop_copied(&self, plan: &TablePlan, copied: Version, first_commit: Lsn) -> Result<()> {
+        let version = quote_ident(&plan.version_column);
+        let statement = format!(
+            "ALTER TABLE {} DELETE WHERE {version} < {{first:UInt128}} AND {version} <> {{copied:UInt128}} SETTINGS mutations_sync = 2",
+            ddl::qualified(&shadow_name(&plan.target), self.settings),
+        );
+        let first = Version::new(first_commit, Lsn::ZERO).0.to_string();
+        self.server.execute(&statement, &[("first", &first), ("copied", &copied.0.to_string())]).await
+    }
+
+    /// Takes the truncation that counts in a signed log over into its shadow, where all that counts is newer anyway: a reader who asks for it while the two
+    /// are exchanged finds the same in both. False where the copied rows would not count behind it.
+    pub(crate) async fn carry_truncation(&self, plan: &TablePlan, copied: Version, first_commit: Lsn) -> Result<bool> {
+        if self.uuid(&plan.target).await?.is_empty() {
+            return Ok(true);
+        }
+        let (version, table) = (quote_ident(&plan.version_column), ddl::qualified(&plan.target, self.settings));
+        let newest = format!("SELECT toString(max({version})) AS newest FROM {table} WHERE _sign = 0");
+        let rows = self.server.rows(&newest, &[]).await?;
+        let newest =
+            rows.first().and_then(|row| row.get("newest")?.as_str()?.parse().ok()).map(Version).unwrap_or_default();
+        if newest > copied {
+            return Ok(newest.transaction() >= first_commit);
+        }
+        let statement = format!(
+            "INSERT INTO {} ({version}, `_ordinal`, `_sign`) SELECT {version}, `_ordinal`, `_sign` FROM {table} FINAL \
+             WHERE _sign = 0 AND {version} = {{newest:UInt128}} SETTINGS async_insert = 0, insert_deduplicate = 0",
+            ddl::qualified(&shadow_name(&plan.target), self.settings),
+        );
+        self.server.execute(&statement, &[("newest", &newest.0.to_string())]).await?;
+        Ok(true)
     }
 
     /// What tells the table of this name from others that have the name at other times.
@@ -93,6 +143,9 @@ pub(crate) async fn resolve(
         if shadows.uuid(&exchange.becomes.target).await? == exchange.uuid {
             *record = *exchange.becomes;
             shadows.drop(&record.target).await?;
+            if let Some(id) = &exchange.request {
+                store.answer_copy(*relation, &CopyAnswer::done(id, record.copied_rows)).await?;
+            }
             progress.note(format!("{} is copied again", record.source));
         }
         store.save_table(*relation, record).await?;

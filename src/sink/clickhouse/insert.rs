@@ -6,7 +6,7 @@
 
 use super::documents::{ANSWERED, PARSED, has_documents};
 use super::encode::{encode, insert_statement};
-use crate::batch::{ColumnBuffer, Deletions, Layout, TableBatch};
+use crate::batch::{ColumnBuffer, Deletions, Layout, LayoutColumn, TableBatch};
 use crate::change::Version;
 use crate::error::{Error, Kind, Result};
 use crate::flow::{Newest, Sink, Truncation};
@@ -82,14 +82,9 @@ impl Sink for ClickHouseSink {
     }
 
     async fn mark_deleted(&self, deletions: &Deletions) -> Result<()> {
-        let (mut hex, mut left) = (String::new(), deletions.rows());
-        for row in deletions.each() {
-            push_hex(&mut hex, row)?;
-            left -= 1;
-            if hex.len() >= KEYS_A_QUERY || left == 0 {
-                self.mark_some(deletions.layout(), &hex).await?;
-                hex.clear();
-            }
+        let Some(keys) = Keys::of(deletions.layout()) else { return Ok(()) };
+        for rows in in_hex(deletions)? {
+            self.mark(&keys, GIVEN, &keys.given(&rows)).await?;
         }
         Ok(())
     }
@@ -141,21 +136,64 @@ fn push_hex(hex: &mut String, bytes: &[u8]) -> Result<()> {
     })
 }
 
+/// The rows of [`Deletions`], as parameters of one statement hold them.
+const GIVEN: &str = "format(RowBinary, {structure:String}, unhex({rows:String}))";
+
+/// The key of a table whose rows stay when they are deleted, in statements that mark them: `k0`, `k1` … of the rows that are gone.
+struct Keys<'a> {
+    layout: &'a Layout,
+    marked: String,
+    columns: Vec<&'a LayoutColumn>,
+}
+
+impl<'a> Keys<'a> {
+    /// Nothing where no row of the table stays.
+    fn of(layout: &'a Layout) -> Option<Self> {
+        let marked = layout.source_deleted_column.as_deref().map(quote_ident)?;
+        let columns = layout.key.iter().filter_map(|index| layout.columns.get(*index)).collect();
+        Some(Self { layout, marked, columns })
+    }
+
+    fn each(&self, render: impl Fn(usize, &str) -> String, between: &str) -> String {
+        let names = self.columns.iter().map(|column| quote_ident(&column.name)).enumerate();
+        names.map(|(place, name)| render(place, &name)).collect::<Vec<_>>().join(between)
+    }
+
+    fn names(&self) -> String {
+        self.each(|_, name| name.to_owned(), ", ")
+    }
+
+    fn numbers(&self) -> String {
+        self.each(|place, _| format!("k{place}"), ", ")
+    }
+
+    /// The parameters of [`GIVEN`].
+    fn given(&self, rows: &str) -> [(&'static str, String); 2] {
+        let keys = self.columns.iter().enumerate().map(|(place, column)| format!("k{place} {}", column.column_type));
+        let structure: Vec<String> = keys.chain(["version UInt128".to_owned(), "at Int64".to_owned()]).collect();
+        [("structure", structure.join(", ")), ("rows", rows.to_owned())]
+    }
+}
+
+/// Rows in hexadecimal digits, as many at once as a parameter may have.
+fn in_hex(deletions: &Deletions) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    let mut hex = String::new();
+    for row in deletions.each() {
+        push_hex(&mut hex, row)?;
+        if hex.len() >= KEYS_A_QUERY {
+            found.push(std::mem::take(&mut hex));
+        }
+    }
+    found.extend((!hex.is_empty()).then_some(hex));
+    Ok(found)
+}
+
 impl ClickHouseSink {
     /// Each row as ClickHouse has it, once more with the time of its deletion: under the deletion's version, so that the same again changes nothing and a
-    /// row that came later stays live.
-    async fn mark_some(&self, layout: &Layout, rows: &str) -> Result<()> {
-        let Some(marked) = layout.source_deleted_column.as_deref().map(quote_ident) else { return Ok(()) };
-        let keys: Vec<_> = layout.key.iter().filter_map(|index| layout.columns.get(*index)).collect();
-        let mut structure: Vec<String> =
-            keys.iter().enumerate().map(|(place, column)| format!("k{place} {}", column.column_type)).collect();
-        structure.extend(["version UInt128".to_owned(), "at Int64".to_owned()]);
-        let numbered = |render: &dyn Fn(usize, &str) -> String, between: &str| {
-            let parts: Vec<String> =
-                keys.iter().enumerate().map(|(place, column)| render(place, &quote_ident(&column.name))).collect();
-            parts.join(between)
-        };
-        let gone = "format(RowBinary, {structure:String}, unhex({rows:String}))";
+    /// row that came later stays live. `gone` is what tells them: key, version and time.
+    async fn mark(&self, keys: &Keys<'_>, gone: &str, parameters: &[(&str, String)]) -> Result<()> {
+        let (layout, marked) = (keys.layout, &keys.marked);
         let columns: Vec<String> = layout.columns.iter().map(|column| quote_ident(&column.name)).collect();
         let (table, version) = (self.table(layout), quote_ident(&layout.version_column));
         let sql = format!(
@@ -165,14 +203,55 @@ impl ClickHouseSink {
              INNER JOIN {gone} AS gone ON {joined} WHERE stored.{version} < gone.version {UNCHANGED}",
             all = columns.join(", "),
             values = columns.iter().map(|name| format!("stored.{name}")).collect::<Vec<_>>().join(", "),
-            key = numbered(&|_, name| name.to_owned(), ", "),
-            numbers = numbered(&|place, _| format!("k{place}"), ", "),
-            joined = numbered(&|place, name| format!("stored.{name} = gone.k{place}"), " AND "),
+            key = keys.names(),
+            numbers = keys.numbers(),
+            joined = keys.each(|place, name| format!("stored.{name} = gone.k{place}"), " AND "),
         );
+        let parameters: Vec<(&str, &str)> = parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
         self.server
-            .execute(&sql, &[("structure", &structure.join(", ")), ("rows", rows)])
+            .execute(&sql, &parameters)
             .await
             .map_err(|error| error.during(format!("could not mark rows of \"{}\" as deleted", layout.target)))
+    }
+
+    /// Notes keys of rows that are gone in a table of such keys, for [`ClickHouseSink::mark_noted`].
+    ///
+    /// # Errors
+    /// What the server answers.
+    pub async fn note_deleted(&self, deletions: &Deletions) -> Result<()> {
+        let layout = deletions.layout();
+        let Some(keys) = Keys::of(layout) else { return Ok(()) };
+        let sql = format!(
+            "INSERT INTO {} ({}, {}, {}) SELECT {}, version, fromUnixTimestamp64Micro(at, 'UTC') FROM {GIVEN} {UNCHANGED}",
+            self.table(layout),
+            keys.names(),
+            quote_ident(&layout.version_column),
+            keys.marked,
+            keys.numbers(),
+        );
+        for rows in in_hex(deletions)? {
+            let [structure, rows] = keys.given(&rows);
+            let parameters = [(structure.0, structure.1.as_str()), (rows.0, rows.1.as_str())];
+            let failed = |error: Error| error.during(format!("could not note deleted rows of \"{}\"", layout.target));
+            self.server.execute(&sql, &parameters).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Marks the rows whose keys were noted in another table as deleted, as [`Sink::mark_deleted`] does.
+    ///
+    /// # Errors
+    /// What the server answers.
+    pub async fn mark_noted(&self, layout: &Layout, noted: &str) -> Result<()> {
+        let Some(keys) = Keys::of(layout) else { return Ok(()) };
+        let gone = format!(
+            "(SELECT {}, {} AS version, assumeNotNull(toUnixTimestamp64Micro({})) AS at FROM {} FINAL)",
+            keys.each(|place, name| format!("{name} AS k{place}"), ", "),
+            quote_ident(&layout.version_column),
+            keys.marked,
+            self.into_table(noted).table(layout),
+        );
+        self.mark(&keys, &gone, &[]).await
     }
 
     async fn newest_of(
@@ -194,8 +273,13 @@ impl ClickHouseSink {
             .collect();
         let (version, key_list) = (quote_ident(&layout.version_column), key_names.join(", "));
         let deleted = quote_ident(layout.deleted_column.as_deref().unwrap_or_default());
+        // A row that stays although it is gone is none that an update was made to.
+        let is_gone = match layout.source_deleted_column.as_deref().map(quote_ident) {
+            Some(marked) => format!("if(isNull({marked}), {deleted}, 1)"),
+            None => deleted,
+        };
         let mut selected = key_names.clone();
-        selected.extend([version.clone(), deleted]);
+        selected.extend([version.clone(), is_gone]);
         selected.extend(value_names);
         let sql = format!(
             "SELECT {} FROM {} WHERE ({key_list}) IN (SELECT * FROM format(RowBinary, {{structure:String}}, unhex({{keys:String}}))) \

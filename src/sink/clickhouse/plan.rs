@@ -93,6 +93,12 @@ impl TablePlan {
         self.columns.iter().find(|column| column.name == name)
     }
 
+    /// The same table under another name, without a view of it.
+    #[must_use]
+    pub fn alone(self, name: &str) -> Self {
+        Self { target: name.to_owned(), view: None, current_view: false, ..self }
+    }
+
     /// Whether a column is part of the sorting key.
     pub fn sorts(&self, name: &str) -> bool {
         self.sorting_key.iter().any(|&index| self.columns.get(index).is_some_and(|column| column.name == name))

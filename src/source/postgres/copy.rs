@@ -13,6 +13,8 @@ use crate::server::postgres::{Connection, connect, leaves, quote_ident, quote_ta
 use futures_util::{StreamExt, TryStreamExt};
 use std::pin::pin;
 
+const CURRENT_SNAPSHOT: &str = include_str!("../../../sql/postgres/current_snapshot.sql");
+
 /// Blocks of 8 kB that one range holds: 64 MiB, small enough to resume at, large enough for one COPY.
 const BLOCKS_A_RANGE: u64 = 8192;
 
@@ -86,6 +88,15 @@ impl CopySession {
         let row = client.query_one("SELECT pg_catalog.pg_export_snapshot()", &[]).await.map_err(failed)?;
         let name = row.get(0);
         Ok((Self { client }, name))
+    }
+
+    /// Which transactions the snapshot shows, as Postgres writes it (`pg_snapshot`).
+    ///
+    /// # Errors
+    /// What Postgres answers.
+    pub async fn shown(&self) -> Result<String> {
+        let failed = |error| server_error("could not ask what the snapshot shows", error);
+        Ok(self.client.query_one(CURRENT_SNAPSHOT, &[]).await.map_err(failed)?.get("snapshot"))
     }
 
     /// The session itself.

@@ -7,7 +7,7 @@ use super::table::{Shape, Table};
 use super::update;
 use super::{Refused, Step};
 use crate::batch::{Deletions, Fault, Layout, LogChange, LogOp, RowFault, RowMap, TableBatch, filled};
-use crate::change::{Lsn, SourceType, Version};
+use crate::change::{Copied, Lsn, SourceType, Version};
 use crate::decode::debezium::{
     ConnectSchema, Envelope, Object, Op, RecordShape, Row, RowProblem, RowReader, SchemaText,
 };
@@ -16,6 +16,9 @@ use bytes::Bytes;
 use std::sync::Arc;
 
 const UNNUMBERED: &str = "its rows are told apart by their place in the transaction alone, and it does not tell its place: set `provide.transaction.metadata: true` in the connector";
+
+const UNIDENTIFIED: &str =
+    "whether a copy of its table has it is told by its transaction alone, and it does not tell that";
 
 /// Header of a delete that is the first half of a changed key.
 const NEW_KEY: &str = "__debezium.newkey";
@@ -122,7 +125,7 @@ impl Change<'_, '_> {
         (readers, deletions): (&mut Readers, &mut Vec<Deletions>),
     ) -> Result<Taken, Refused> {
         let Some(layout) = table.layout.clone() else { return Ok(Taken::default()) };
-        if self.version < table.truncated {
+        if self.version < table.truncated || self.is_copied(table.copied.as_deref())? {
             return Ok(Taken::default());
         }
         if self.envelope.op == Op::Truncate && layout.is_history() {
@@ -173,6 +176,17 @@ impl Change<'_, '_> {
             Err(StoreFault::Row(fault)) => Err(self.refused(&layout, fault)),
             Err(StoreFault::Problem(problem)) => Err(Refused::Dead(told(&problem, table.shapes.get(shape)))),
             Err(StoreFault::Unnumbered) => Err(Refused::Dead(UNNUMBERED.to_owned())),
+        }
+    }
+
+    /// Whether a copy of the table has the change. A row that the connector's own snapshot read before it is of the time that the copy took the place of.
+    fn is_copied(&self, copied: Option<&Copied>) -> Result<bool, Refused> {
+        let Some(copied) = copied else { return Ok(false) };
+        let (source, behind) = (&self.envelope.source, self.version.transaction());
+        match (self.envelope.op, source.xid) {
+            (_, Some(xid)) => Ok(copied.has(source.lsn.unwrap_or_default(), behind, xid)),
+            (Op::Read, None) => Ok(copied.is_behind(source.lsn.unwrap_or_default())),
+            (_, None) => Err(Refused::Dead(UNIDENTIFIED.to_owned())),
         }
     }
 

@@ -1,7 +1,7 @@
 //! A table as its records bring it: which shapes its rows have had, and its open batch.
 
 use crate::batch::{Layout, RowMap, TableBatch};
-use crate::change::{TableName, Version};
+use crate::change::{Copied, TableName, Version};
 use crate::decode::debezium::RecordShape;
 use crate::error::{Error, Kind, Result};
 use crate::flow::{AdoptedRecords, StoredRecords};
@@ -43,6 +43,8 @@ pub(super) struct Table {
     pub(super) batch: Option<TableBatch>,
     /// Rows older than this are dead.
     pub(super) truncated: Version,
+    /// Changes that are stored by a copy.
+    pub(super) copied: Option<Arc<Copied>>,
     /// The last version and ordinal, for the next batch.
     counted: Option<(Version, u64)>,
 }
@@ -60,6 +62,7 @@ impl Table {
             by_schema: HashMap::new(),
             batch: None,
             truncated: Version::SNAPSHOT,
+            copied: None,
             counted: None,
         }
     }
@@ -77,8 +80,9 @@ impl Table {
     /// Takes in what is to be done with the table's records; the index of the shape that was adopted. A batch of another layout is closed.
     pub(super) fn adopt(&mut self, adopted: AdoptedRecords) -> (Option<usize>, Option<TableBatch>) {
         match adopted {
-            AdoptedRecords::Stored(StoredRecords { layout, map, shape, truncated }) => {
+            AdoptedRecords::Stored(StoredRecords { layout, map, shape, truncated, copied }) => {
                 self.truncated = self.truncated.max(truncated);
+                self.copied = copied;
                 let same = self.layout.as_ref().is_some_and(|known| **known == *layout);
                 let closed = if same { None } else { self.close() };
                 if !same {
