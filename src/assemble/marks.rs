@@ -2,17 +2,11 @@
 
 use crate::checkpoint::{MarkRecord, StateStore};
 use crate::error::Result;
-use crate::server::postgres::{TableMark, marks};
+use crate::server::postgres::TableMark;
 use crate::sink::clickhouse::TablePlan;
 use std::collections::BTreeMap;
-use tokio_postgres::Client;
 
-/// Reads the marks of all tables.
-pub(super) async fn read(client: &Client) -> Result<BTreeMap<u32, TableMark>> {
-    marks(client, None).await
-}
-
-/// Stores those of planned tables.
+/// Stores the marks of planned tables.
 pub(super) async fn store<'a>(
     plans: impl Iterator<Item = &'a TablePlan>,
     marks: &BTreeMap<u32, TableMark>,

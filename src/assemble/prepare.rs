@@ -18,6 +18,7 @@ use crate::config::{ClickHouseSettings, PostgresSettings, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::flow::{Sink, Truncation};
 use crate::server::clickhouse::Server;
+use crate::server::postgres::marks;
 use crate::sink::clickhouse::{ClickHouseSink, TablePlan, ddl};
 use crate::source::postgres::{
     CopySession, CreatedSlot, HeapRange, Patience, ReplicationServer, SlotState, Waiting, create_slot, end_slot_reader,
@@ -333,7 +334,7 @@ async fn note_marks(lock: &PipelineLock, plans: &[TablePlan], (state, store): (&
         let record = state.tables.get(&relation);
         record.is_some_and(|record| record.phase != TablePhase::Copying) && state.marks.contains_key(&relation)
     };
-    let found = super::marks::read(lock.client()).await?;
+    let found = marks(lock.client(), None).await?;
     super::marks::store(plans.iter().filter(|plan| !is_copied(plan)), &found, store).await
 }
 

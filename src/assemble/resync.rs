@@ -22,7 +22,7 @@ use crate::error::{Error, Kind, Result};
 use crate::failpoint;
 use crate::flow::CheckpointStore;
 use crate::server::clickhouse::{self, Server};
-use crate::server::postgres::{backend_pid, tables};
+use crate::server::postgres::{backend_pid, marks, tables};
 use crate::sink::clickhouse::{ClickHouseSink, TablePlan, ddl, left_out, plan_table, ranges};
 use crate::source::postgres::{
     CopySession, CreatedSlot, Patience, Waiting, create_slot, identify_logical, plan_ranges, slot_state,
@@ -196,7 +196,7 @@ impl Run<'_> {
         store.create().await?;
         let state = store.load().await?;
         let plans = wanted(settings, which, lock.client(), progress).await?;
-        let found = super::marks::read(lock.client()).await?;
+        let found = marks(lock.client(), None).await?;
         match which {
             Resync::Tables(_) => self.some(&plans, &state, &mut store).await?,
             Resync::All if settings.sync.source == SyncSource::Kafka => self.all_of_topics(&plans, &mut store).await?,

@@ -18,6 +18,7 @@ use crate::decode::debezium::Forms;
 use crate::error::{Error, Kind, Result};
 use crate::server::clickhouse::Server;
 use crate::server::kafka::Cluster;
+use crate::server::postgres::marks;
 use crate::sink::clickhouse::TablePlan;
 use crate::source::kafka::subscribed;
 use crate::source::postgres::identify;
@@ -64,6 +65,13 @@ fn floor(record: &PipelineRecord) -> Offsets {
     Offsets(record.switched_offsets.iter().filter_map(reached).collect())
 }
 
+/// Changes that this process stored would not go into the shadow that another one is filling.
+fn refuse_copying(state: &State) -> Result<()> {
+    let Some(record) = state.tables.values().find(|record| record.copy.is_some()) else { return Ok(()) };
+    let message = format!("another process reads the topics, and copies {} again", record.source);
+    Err(Error::new(Kind::Source, message).hint("start this one when that is done: `pipectl status` tells"))
+}
+
 impl Preparation<'_> {
     pub(super) async fn run(&self) -> Result<Prepared> {
         let lock = match &self.settings.postgres {
@@ -95,9 +103,12 @@ impl Preparation<'_> {
             park_renamed(&plans, &mut store).await?;
         }
         let mut state = store.load().await?;
-        self.refuse_copying(lock.as_deref(), &state).await?;
+        let is_alone = self.is_alone(lock.as_deref()).await?;
+        if lock.is_some() && !is_alone {
+            refuse_copying(&state)?;
+        }
         let shadows = Shadow { server: self.server, settings: &self.settings.clickhouse };
-        resolve(shadows, (&mut state, &mut store), self.is_alone(lock.as_deref()).await?, self.progress).await?;
+        resolve(shadows, (&mut state, &mut store), is_alone, self.progress).await?;
         let record = match state.pipeline.clone() {
             Some(record) => refuse_unfinished(&record).map(|()| record)?,
             None => self.first_start(&plans, &mut store).await?,
@@ -107,7 +118,7 @@ impl Preparation<'_> {
             store.save_table(plan.schema.relid, &table_record(plan, TablePhase::Ready)).await?;
         }
         if let Some(lock) = &lock {
-            let found = super::super::marks::read(lock.client()).await?;
+            let found = marks(lock.client(), None).await?;
             let new = plans.iter().filter(|plan| !state.marks.contains_key(&plan.schema.relid));
             super::super::marks::store(new, &found, &mut store).await?;
         }
@@ -123,17 +134,6 @@ impl Preparation<'_> {
     async fn is_alone(&self, lock: Option<&PipelineLock>) -> Result<bool> {
         let (Some(lock), Some(postgres)) = (lock, &self.settings.postgres) else { return Ok(false) };
         Ok(holders(lock.client(), &postgres.slot).await? <= 1)
-    }
-
-    /// Changes that this process stored would not go into the shadow that another one is filling.
-    async fn refuse_copying(&self, lock: Option<&PipelineLock>, state: &State) -> Result<()> {
-        let Some(lock) = lock else { return Ok(()) };
-        let Some(record) = state.tables.values().find(|record| record.copy.is_some()) else { return Ok(()) };
-        if self.is_alone(Some(lock)).await? {
-            return Ok(());
-        }
-        let message = format!("another process reads the topics, and copies {} again", record.source);
-        Err(Error::new(Kind::Source, message).hint("start this one when that is done: `pipectl status` tells"))
     }
 
     /// Waits until there is a topic to read: the topics of a new connector appear with their first records.
