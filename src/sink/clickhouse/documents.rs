@@ -4,6 +4,10 @@
 //! some and numbers of booleans in arrays, and escapes dots; under these settings it keeps what [`crate::decode::document`] lets through.
 
 use crate::batch::{Layout, ValueType};
+use crate::error::{Error, Kind, Result};
+use crate::server::clickhouse::Server;
+
+const PROBE: &str = include_str!("../../../sql/clickhouse/exact_documents.sql");
 
 /// What stands before a column of documents in Native where they are strings: `SerializationObject`'s version of that name, in
 /// <https://github.com/ClickHouse/ClickHouse/blob/master/src/DataTypes/Serializations/SerializationObject.h>.
@@ -30,6 +34,19 @@ pub(super) const PARSED: [(&str, &str); 14] = [
 
 /// Under which settings a query answers documents in RowBinary; its end.
 pub(super) const ANSWERED: &str = " SETTINGS output_format_binary_write_json_as_string = 1, output_format_json_quote_64bit_integers = 0, output_format_json_quote_64bit_floats = 0";
+
+/// Sees to it that the server's parser takes no number for its neighbour.
+///
+/// # Errors
+/// [`Kind::Destination`] where it does, or what the server answers.
+pub(super) async fn keeps_digits(server: &Server) -> Result<()> {
+    let rows = server.rows(PROBE, &[]).await?;
+    if rows.first().and_then(|row| row.get("exact")?.as_u64()) == Some(1) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Destination, "this ClickHouse's parser of JSON rounds numbers")
+        .hint("store the columns as String, without `type: JSON`"))
+}
 
 /// Whether a column of the layout holds documents.
 pub(super) fn has_documents(layout: &Layout) -> bool {

@@ -4,7 +4,7 @@
 //! `wait_end_of_query` keeps an error from coming after the status line; blocks of many partitions are allowed; and no block is taken for a
 //! repetition of another one, since a row's version alone decides that.
 
-use super::documents::{ANSWERED, PARSED, has_documents};
+use super::documents::{ANSWERED, PARSED, has_documents, keeps_digits};
 use super::encode::{encode, insert_statement};
 use crate::batch::{ColumnBuffer, Deletions, Layout, LayoutColumn, TableBatch};
 use crate::change::Version;
@@ -13,7 +13,9 @@ use crate::flow::{Newest, Sink, Truncation};
 use crate::server::clickhouse::{Server, quote_ident, server_error};
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OnceCell;
 
 const SETTINGS: [(&str, &str); 6] = [
     ("async_insert", "0"),
@@ -38,12 +40,14 @@ pub struct ClickHouseSink {
     database: String,
     /// The table that everything goes into, whatever layouts say.
     only: Option<String>,
+    /// Whether the server was asked how it parses documents.
+    documents: Arc<OnceCell<()>>,
 }
 
 impl ClickHouseSink {
     /// A sink into a database.
     pub fn new(server: Server, database: impl Into<String>) -> Self {
-        Self { server, database: database.into(), only: None }
+        Self { server, database: database.into(), only: None, documents: Arc::default() }
     }
 
     /// The same sink, with this table in the place of the one that layouts name, such as its shadow.
@@ -69,7 +73,12 @@ impl Sink for ClickHouseSink {
             .client()
             .insert_formatted_with(insert_statement(&self.table(batch.layout()), batch.layout()))
             .with_timeouts(Some(SEND_TIMEOUT), Some(END_TIMEOUT));
-        let documents = if has_documents(batch.layout()) { PARSED.as_slice() } else { &[] };
+        let documents = if has_documents(batch.layout()) {
+            self.documents.get_or_try_init(|| keeps_digits(&self.server)).await?;
+            PARSED.as_slice()
+        } else {
+            &[]
+        };
         for (name, value) in SETTINGS.iter().chain(documents).copied() {
             insert = insert.with_setting(name, value);
         }

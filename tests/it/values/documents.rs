@@ -301,6 +301,15 @@ fn the_server_itself_cannot_hold_what_becomes_null() {
     assert_eq!((written.as_str(), back(&[&written])), (r#"{"a":100000000000000000000}"#, None));
 }
 
+/// Numbers are what they are by one of the server's two parsers alone: what is asked of it tells which it has.
+#[test]
+fn the_parser_that_rounds_is_told_from_the_one_that_does_not() {
+    let stage = Stage::new("documents_parsers");
+    let asked = include_str!("../../../sql/clickhouse/exact_documents.sql");
+    let other = asked.replace("allow_simdjson = 1", "allow_simdjson = 0");
+    assert_eq!((stage.clickhouse.value(asked), stage.clickhouse.value(&other)), ("1".into(), "0".into()));
+}
+
 /// A value inside of a document that somebody changed is found and mended.
 #[test]
 fn a_spoiled_document_is_found_and_mended() {
