@@ -97,6 +97,11 @@ impl Documents {
                 let text = self.one(&TEXTS);
                 self.text(text)
             }
+            6 if self.0.random_ratio(1, 2) => {
+                let elements: Vec<&str> =
+                    (0..3).map(|_| self.one(&["[1]", "[]", "[null, 2]", "[1.5]", "null"])).collect();
+                format!("[{}]", elements.join(", "))
+            }
             6 | 7 => {
                 let elements: Vec<String> = (0..self.0.random_range(0..4)).map(|_| self.value(depth - 1)).collect();
                 format!("[{}]", elements.join(", "))
