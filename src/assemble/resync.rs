@@ -226,9 +226,10 @@ impl Run<'_> {
             }
             let before = known.remove(&plan.schema.relid);
             let truncated = before.as_ref().and_then(|record| record.truncated.clone());
+            let snapshot = before.as_ref().and_then(|record| record.snapshot.clone());
             let first_commit = Some(slot.consistent_point.to_string());
             let copied = copied.clone().filter(|_| plan.log.is_some());
-            let becomes = TableRecord { truncated, first_commit, copied, ..self.ready(plan) };
+            let becomes = TableRecord { truncated, snapshot, first_commit, copied, ..self.ready(plan) };
             self.exchange_noted(plan, (before, becomes), store).await?;
         }
         fulfil(plans, store).await?;

@@ -47,6 +47,16 @@ impl Version {
         Self(u128::from(transaction.0) << 64 | u128::from(record.0))
     }
 
+    /// The version of rows that a connector's snapshot has read, which began at this place of the log: below every change, above those of an earlier one.
+    pub fn copied_under(began: Lsn) -> Self {
+        Self::new(Lsn::ZERO, Lsn(began.0.saturating_add(1)))
+    }
+
+    /// Whether it is that of a row which a first copy, or a connector's snapshot, has read.
+    pub fn is_copied(self) -> bool {
+        self.transaction() == Lsn::ZERO
+    }
+
     /// The transaction's place in commit order.
     pub fn transaction(self) -> Lsn {
         Lsn((self.0 >> 64) as u64)
@@ -73,5 +83,9 @@ mod tests {
         let late_commit = Version::new(Lsn(20), Lsn(5));
         assert!(Version::SNAPSHOT < early_commit && early_commit < late_commit);
         assert_eq!(late_commit.transaction(), Lsn(20));
+        let (first, again) = (Version::copied_under(Lsn(8)), Version::copied_under(Lsn(16)));
+        assert!(Version::SNAPSHOT < first && first < Version::new(Lsn::ZERO, Lsn(16)) && again < early_commit);
+        assert!(Version::SNAPSHOT.is_copied() && again.is_copied() && !early_commit.is_copied());
+        assert!(Version::new(Lsn::ZERO, Lsn(16)) < again, "what empties the table leaves the rows that follow");
     }
 }

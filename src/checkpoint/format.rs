@@ -104,13 +104,14 @@ mod tests {
                 reason: Some("why".into()),
                 since: Some("0/10".into()),
                 truncated: Some("340282366920938463463374607431768211455".into()),
+                snapshot: Some("0/30".into()),
                 copied_rows: 5,
                 first_commit: Some("0/20".into()),
                 missing: [(2, "x".to_owned())].into(),
                 columns: [(1, "id".to_owned())].into(),
                 ..TableRecord::default()
             },
-            r#"{"version":1,"source":"public.t","target":"t__log","view":"t","phase":"parked","reason":"why","since":"0/10","truncated":"340282366920938463463374607431768211455","copied_rows":5,"first_commit":"0/20","missing":{"2":"x"},"columns":{"1":"id"}}"#,
+            r#"{"version":1,"source":"public.t","target":"t__log","view":"t","phase":"parked","reason":"why","since":"0/10","truncated":"340282366920938463463374607431768211455","snapshot":"0/30","copied_rows":5,"first_commit":"0/20","missing":{"2":"x"},"columns":{"1":"id"}}"#,
         );
     }
 

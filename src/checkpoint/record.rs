@@ -137,6 +137,9 @@ pub struct TableRecord {
     /// The version at which it was truncated last, where its topic has several partitions: older rows may still come.
     #[serde(default)]
     pub truncated: Option<String>,
+    /// Where the log was as the connector's newest snapshot began of which it has rows; absent where these came otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<String>,
     /// Rows of its last copy.
     #[serde(default)]
     pub copied_rows: u64,

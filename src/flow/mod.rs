@@ -12,7 +12,7 @@ mod records;
 pub use dead::{DeadLetter, DeadLetters, NoDeadLetters, REPLAYED};
 pub use group::{Gap, Group, Truncation};
 pub use proof::{Committed, Durable, acknowledge, commit, write};
-pub use record_tables::{AdoptedRecords, RecordFields, RecordTables, StoredRecords};
+pub use record_tables::{AdoptedRecords, RecordFields, RecordTables, Snapshot, SnapshotBegun, StoredRecords};
 pub use records::{Assigned, Chunk, GroupEvent, PartitionLag, Record, RecordEvent, RecordSource};
 
 use crate::batch::{Deletions, Layout, RowMap, TableBatch};

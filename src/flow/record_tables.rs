@@ -1,7 +1,7 @@
 //! What the engine of records has to know of tables.
 
 use crate::batch::{Layout, RowMap};
-use crate::change::{Copied, Offsets, TableName, Version};
+use crate::change::{Copied, Lsn, Offsets, TableName, Version};
 use crate::decode::debezium::avro::{Schema, SchemaId};
 use crate::decode::debezium::{ConnectSchema, RecordShape};
 use crate::error::Result;
@@ -47,6 +47,26 @@ pub enum AdoptedRecords {
     Park(u32, String),
 }
 
+/// A snapshot of a connector that had streamed nothing yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Where the log was as it began: the same in all its records, and another one in each snapshot.
+    pub began: Lsn,
+    /// When, in microseconds since 1970.
+    pub at: i64,
+    /// Where the one began whose records this process took in last.
+    pub own: Option<Lsn>,
+}
+
+/// What came of a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotBegun {
+    /// Where the newest one began: rows of earlier ones are dead.
+    pub newest: Lsn,
+    /// Whether earlier ones had read something, which was taken away.
+    pub again: bool,
+}
+
 /// Knows the tables of both sides, and brings the destination's up to the records'.
 pub trait RecordTables: Send {
     /// Takes a table in, the rows of which have these fields: looks it up, and adds what the destination lacks.
@@ -70,6 +90,14 @@ pub trait RecordTables: Send {
 
     /// A table was truncated at a version: what is older is dead, whenever it is read.
     fn truncated(&mut self, relation: u32, version: Version) -> impl Future<Output = Result<()>> + Send;
+
+    /// Records of a connector's snapshot come that began at another place of the log than the one whose records came last: where it is a later one, what
+    /// the others have read is taken away.
+    fn snapshot(
+        &mut self,
+        layout: &Arc<Layout>,
+        snapshot: Snapshot,
+    ) -> impl Future<Output = Result<SnapshotBegun>> + Send;
 
     /// How many partitions a topic has.
     fn partitions(&mut self, topic: &str) -> impl Future<Output = Result<usize>> + Send;

@@ -27,6 +27,7 @@ mod kafka_faults;
 mod kafka_login;
 mod kafka_operation;
 mod kafka_records;
+mod kafka_snapshots;
 mod kafka_stack;
 mod kafka_static;
 mod kafka_sync;

@@ -13,7 +13,7 @@ use crate::config::{Keyless, Settings};
 use crate::decode::debezium::avro::{Schema, SchemaId};
 use crate::decode::debezium::{Form, Forms, RecordShape, ShapeField, form};
 use crate::error::{Error, Kind, Result};
-use crate::flow::{AdoptedRecords, RecordFields, RecordTables, StoredRecords};
+use crate::flow::{AdoptedRecords, RecordFields, RecordTables, Snapshot, SnapshotBegun, StoredRecords};
 use crate::server::clickhouse::Server;
 use crate::server::kafka::{Cluster, client_config, is_compacted};
 use crate::server::postgres::table_of_name;
@@ -256,6 +256,10 @@ impl RecordTables for RecordCatalog {
         let record = record.clone();
         self.live.store.load().await?;
         self.live.store.save_table(relation, &record).await
+    }
+
+    async fn snapshot(&mut self, layout: &Arc<Layout>, snapshot: Snapshot) -> Result<SnapshotBegun> {
+        self.live.snapshot(layout, snapshot).await
     }
 
     async fn partitions(&mut self, topic: &str) -> Result<usize> {

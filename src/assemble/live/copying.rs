@@ -306,6 +306,7 @@ impl LiveTables {
             first_commit: Some(complete.first_commit.to_string()),
             // Of a topic with several partitions older rows may still come.
             truncated: self.state.tables.get(&relation).and_then(|record| record.truncated.clone()),
+            snapshot: self.state.tables.get(&relation).and_then(|record| record.snapshot.clone()),
             ..table_record(&plan, TablePhase::Ready)
         };
         let request = complete.request.clone();

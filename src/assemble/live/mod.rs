@@ -4,6 +4,7 @@
 //! has, never replayed, so that an old relation maps onto the newer table.
 
 mod copying;
+mod snapshot;
 mod unsaid;
 
 use super::SyncOptions;

@@ -9,7 +9,7 @@ use crate::batch::{Deletions, TableBatch};
 use crate::change::{Lsn, Offsets, TableName, Version};
 use crate::decode::debezium::{Envelope, Op, Parsed, record_known};
 use crate::flow::{
-    AdoptedRecords, Assigned, Chunk, DeadLetter, Gap, Group, PartitionLag, REPLAYED, Record, Truncation,
+    AdoptedRecords, Assigned, Chunk, DeadLetter, Gap, Group, PartitionLag, REPLAYED, Record, Snapshot, Truncation,
 };
 use bytes::Bytes;
 use std::sync::Arc;
@@ -132,6 +132,13 @@ impl RecordIntake {
         let table = self.tables.list.get_mut(table)?;
         table.truncated = table.truncated.max(version);
         Some(table.relation)
+    }
+
+    /// From here on only rows of this snapshot, and of later ones, are taken in.
+    pub(super) fn copies_under(&mut self, table: usize, newest: Lsn) {
+        if let Some(table) = self.tables.list.get_mut(table) {
+            table.snapshot = table.snapshot.max(Some(newest));
+        }
     }
 
     /// How many partitions of a topic are read here.
@@ -302,6 +309,18 @@ impl RecordIntake {
             Standing::New => return Err(adopt(index, &envelope, avro, place)?.into()),
             Standing::Stored => {
                 let version = version(&envelope, partition, self.switched_at, place)?;
+                if envelope.op == Op::Read && version.is_copied() {
+                    let began = envelope.source.lsn.unwrap_or_default();
+                    match table.snapshot {
+                        Some(newest) if newest == began => {}
+                        Some(newest) if newest > began => return Ok(()),
+                        own => {
+                            let at = envelope.source.ts_us.unwrap_or_default();
+                            let snapshot = Snapshot { began, at, own };
+                            return Err(Step::Snapshot { table: index, snapshot }.into());
+                        }
+                    }
+                }
                 let number = u64::from(partition.number.unsigned_abs());
                 let change = Change { index, envelope: &envelope, avro, place, version, again, number };
                 let taken = change.store(table, partition, (&mut self.readers, &mut self.deletions))?;
@@ -351,7 +370,7 @@ fn version(
             ),
             since: Version::new(partition.streamed(), Lsn::ZERO),
         })),
-        (Op::Read, None) => Ok(Version::SNAPSHOT),
+        (Op::Read, None) => Ok(Version::copied_under(lsn)),
         (Op::Read, Some(before)) => Ok(Version::new(before, Lsn(lsn.0 + 1))),
         (_, Some(before)) => Ok(Version::new(before, lsn)),
         (_, None) => Ok(Version::new(lsn.max(switched_at), lsn)),

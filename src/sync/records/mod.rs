@@ -18,6 +18,7 @@ use crate::decode::debezium::avro::SchemaId;
 use crate::error::{Error, Kind, Result};
 use crate::flow::{
     self, Chunk, DeadLetters, GroupEvent, RecordEvent, RecordFields, RecordSource, RecordTables, Refetch, Sink,
+    Snapshot,
 };
 use intake::RecordIntake;
 use std::collections::BTreeMap;
@@ -66,6 +67,8 @@ enum Step {
     Relax { table: usize, column: String },
     /// To note durably that a table was truncated, since older rows may come of other partitions; and to take the record in again.
     Truncate { table: usize, version: Version },
+    /// To look whether a snapshot of the connector's that is new here is a later one, and to take the record in again.
+    Snapshot { table: usize, snapshot: Snapshot },
     /// To leave all tables behind: the records before this one are of another life of the connector.
     ParkAll { reason: String, since: Version },
     /// To end: the records are rows without their envelopes.

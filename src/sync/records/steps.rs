@@ -5,7 +5,7 @@ use crate::batch::Fault;
 use crate::change::{Lsn, TableName, Version};
 use crate::decode::debezium::avro::SchemaId;
 use crate::error::Result;
-use crate::flow::{AdoptedRecords, Chunk, Record, RecordFields, RecordSource, RecordTables};
+use crate::flow::{AdoptedRecords, Chunk, Record, RecordFields, RecordSource, RecordTables, Snapshot, SnapshotBegun};
 use crate::sync::retrying;
 use crate::sync::writer::Order;
 use std::sync::Arc;
@@ -47,6 +47,7 @@ impl<T: RecordTables> Records<T> {
                 Step::Truncate { table, version } => {
                     self.truncate((table, version), record, source).await?;
                 }
+                Step::Snapshot { table, snapshot } => self.snapshot((table, snapshot), record, source).await?,
                 Step::ParkAll { reason, since } => self.park_all(&reason, since, source).await?,
                 Step::Flat => return Err(flat()),
             }
@@ -139,6 +140,36 @@ impl<T: RecordTables> Records<T> {
                 "it was truncated while several processes read the partitions of topic \"{topic}\": which rows the others store were there before, this one cannot know"
             );
             self.park(relation, &name, (&reason, version), source).await?;
+        }
+        Ok(())
+    }
+
+    /// A snapshot of the connector's that this process has not met. Where it is one that began again, rows of the one before may still be read by others.
+    async fn snapshot(
+        &mut self,
+        (table, snapshot): (usize, Snapshot),
+        record: &Record,
+        source: &impl RecordSource,
+    ) -> Result<()> {
+        let known = self.intake.tables.list.get(table);
+        let Some(layout) = known.and_then(|table| table.layout.clone()) else { return Ok(()) };
+        let (Some(name), Some(topic)) = (self.name_of(table), self.intake.topic_of(record)) else { return Ok(()) };
+        self.drain(source).await?;
+        let (progress, stop) = (Arc::clone(&self.progress), self.writing.stop.clone());
+        let tables = tokio::sync::Mutex::new(&mut self.tables);
+        let begun = retrying(&progress, &stop, || async {
+            let mut tables = tables.lock().await;
+            let begun = tables.snapshot(&layout, snapshot).await?;
+            let partitions = if begun.again { tables.partitions(&topic).await? } else { 0 };
+            Ok((begun, partitions))
+        });
+        let (SnapshotBegun { newest, .. }, partitions) = begun.await?;
+        self.intake.copies_under(table, newest);
+        if partitions > self.intake.assigned_of(&topic) {
+            let reason = format!(
+                "the connector began its snapshot again while several processes read the partitions of topic \"{topic}\": which rows the others store of the one before, this one cannot know"
+            );
+            self.park(layout.relation, &name, (&reason, Version::copied_under(snapshot.began)), source).await?;
         }
         Ok(())
     }

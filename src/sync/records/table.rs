@@ -1,7 +1,7 @@
 //! A table as its records bring it: which shapes its rows have had, and its open batch.
 
 use crate::batch::{Layout, RowMap, TableBatch};
-use crate::change::{Copied, TableName, Version};
+use crate::change::{Copied, Lsn, TableName, Version};
 use crate::decode::debezium::RecordShape;
 use crate::error::{Error, Kind, Result};
 use crate::flow::{AdoptedRecords, StoredRecords};
@@ -45,6 +45,8 @@ pub(super) struct Table {
     pub(super) truncated: Version,
     /// Changes that are stored by a copy.
     pub(super) copied: Option<Arc<Copied>>,
+    /// Where the connector's newest snapshot began, once a record of one came: rows of earlier ones are dead.
+    pub(super) snapshot: Option<Lsn>,
     /// The last version and ordinal, for the next batch.
     counted: Option<(Version, u64)>,
 }
@@ -63,6 +65,7 @@ impl Table {
             batch: None,
             truncated: Version::SNAPSHOT,
             copied: None,
+            snapshot: None,
             counted: None,
         }
     }
