@@ -101,6 +101,30 @@ pub(super) async fn ensure_single(
     ensure_one(client, settings, &wanted, terms).await.map(|_| ())
 }
 
+/// How such a publication is not what the tables need, a line each: what [`ensure_single`] would make, add or refuse. Tables that it has beyond them cost
+/// log to be read, and nothing else.
+pub(super) async fn lacking(
+    client: &Client,
+    settings: &Settings,
+    publication: &str,
+    plans: &[TablePlan],
+) -> Result<Vec<String>> {
+    let wanted = Wanted { name: publication.to_owned(), tables: plans.iter().collect(), inserts_only: false };
+    let Some(existing) = read(client, &wanted).await? else { return Ok(vec!["it is missing".to_owned()]) };
+    let mut lacking = Vec::new();
+    if !existing.sends {
+        lacking.push("it does not send every kind of change".to_owned());
+    }
+    if !existing.via_root && wanted.tables.iter().any(|plan| plan.schema.partitioned) {
+        lacking.push("it sends partitions' changes under the partitions' own names".to_owned());
+    }
+    let missing = wanted.tables.iter().filter(|plan| !existing.has(plan));
+    lacking.extend(missing.map(|plan| format!("it lacks {}", plan.schema.name)));
+    let misfits = misfits(client, settings, &wanted, &existing).await?;
+    lacking.extend(misfits.into_iter().map(|(table, what, _)| format!("it {what} of {table}")));
+    Ok(lacking)
+}
+
 /// Refuses where the publication of tables that are streamed already is gone: one that is made now is younger than what the slot still has to send.
 pub(super) async fn refuse_lost(client: &Client, publication: &str, plans: &[TablePlan], state: &State) -> Result<()> {
     let tables: Vec<&TablePlan> =
@@ -184,16 +208,29 @@ async fn refuse_unknown_filters(client: &Client, settings: &Settings, plans: &[T
 /// Refuses a publication that leaves out what is to be stored, or sends what is not: changes would be missing, a value be NULL, or rows be stored that
 /// no copy has, and nobody would be told.
 async fn refuse_parts(client: &Client, settings: &Settings, wanted: &Wanted<'_>, existing: &Existing) -> Result<()> {
-    let parts = parts(client, &wanted.name).await?;
-    for plan in wanted.tables.iter().filter(|plan| existing.has(plan)) {
-        let whole = Part::default();
-        let part = parts.get(&plan.schema.relid).unwrap_or(&whole);
-        if let Some((what, hint)) = part.misfit(plan, filter_of(settings, plan), &wanted.name) {
-            let message = format!("publication \"{}\" {what} of {}", wanted.name, plan.schema.name);
-            return Err(Error::new(Kind::Source, message).hint(hint));
+    match misfits(client, settings, wanted, existing).await?.into_iter().next() {
+        Some((table, what, hint)) => {
+            let message = format!("publication \"{}\" {what} of {table}", wanted.name);
+            Err(Error::new(Kind::Source, message).hint(hint))
         }
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// The tables of which a publication sends other rows or columns than are to be stored; each with what it does, and what helps.
+async fn misfits(
+    client: &Client,
+    settings: &Settings,
+    wanted: &Wanted<'_>,
+    existing: &Existing,
+) -> Result<Vec<(String, String, String)>> {
+    let (parts, whole) = (parts(client, &wanted.name).await?, Part::default());
+    let misfit = |plan: &&TablePlan| {
+        let part = parts.get(&plan.schema.relid).unwrap_or(&whole);
+        let (what, hint) = part.misfit(plan, filter_of(settings, plan), &wanted.name)?;
+        Some((plan.schema.name.to_string(), what, hint))
+    };
+    Ok(wanted.tables.iter().filter(|plan| existing.has(plan)).filter_map(misfit).collect())
 }
 
 /// How what is sent of a table now is not what is to be stored, and what helps: a publication of somebody else's may be altered at any time.

@@ -69,7 +69,7 @@ struct Only {
     /// Print the connector's configuration; change nothing
     #[arg(long, conflicts_with = "check")]
     dry_run: bool,
-    /// Change nothing; exit 4 where the connector is missing or differs
+    /// Change nothing; exit 4 where the connector is missing or differs, or its publication lacks something
     #[arg(long)]
     check: bool,
 }
@@ -109,7 +109,7 @@ async fn run_apply(args: &Apply, settings: &Settings, context: &Context) -> Resu
         output.message(&format!("warning: {note}"));
     }
     if args.only.dry_run || args.only.check {
-        let differs = args.only.check && !plan.is_done();
+        let differs = args.only.check && !plan.is_as_configured();
         if output.is_json() {
             output.json(&summary::plan_document(&plan))?;
         } else {

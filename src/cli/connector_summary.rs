@@ -13,6 +13,18 @@ pub(super) fn config_text(plan: &ConnectorPlan) -> String {
 
 /// What `--check` says.
 pub(super) fn check_text(plan: &ConnectorPlan) -> String {
+    let mut text = connector_text(plan);
+    if !plan.publication.is_empty() {
+        text.push_str("\nthe publication differs:");
+    }
+    for line in &plan.publication {
+        // Writing to a String cannot fail.
+        write!(text, "\n  {line}").ok();
+    }
+    text
+}
+
+fn connector_text(plan: &ConnectorPlan) -> String {
     if plan.existing.is_none() {
         return format!("connector \"{}\" is missing in Kafka Connect at {}", plan.name, plan.address);
     }
@@ -45,9 +57,10 @@ pub(super) fn plan_document(plan: &ConnectorPlan) -> Value {
         "connector": plan.name,
         "connect": plan.address,
         "exists": plan.existing.is_some(),
-        "as_configured": plan.is_done(),
+        "as_configured": plan.is_as_configured(),
         "config": plan.config.all_shown(),
         "differences": differences,
+        "publication": plan.publication,
         "tables": plan.tables,
         "warnings": plan.notes,
     })

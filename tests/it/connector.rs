@@ -84,6 +84,28 @@ fn applying_twice_changes_nothing_and_a_change_is_shown_first() {
     let changed = it.good(&["connector", "apply", "--yes", "--output", "json"]);
     assert_eq!((&json(&changed)["action"], &json(&changed)["state"]), (&"changed".into(), &"streaming".into()));
     it.good(&["connector", "apply", "--check"]);
+    // The connector captures the table, and nobody sends it.
+    let check = |wrong: &str| {
+        let differs = it.pipectl(&["connector", "apply", "--check"]);
+        assert_eq!(differs.status, Some(4), "{differs}");
+        assert!(
+            differs.stdout.contains(&format!("is as configured\nthe publication differs:\n  {wrong}")),
+            "{differs}"
+        );
+        let differs = it.pipectl(&["connector", "apply", "--check", "--output", "json"]);
+        assert_eq!((&json(&differs)["as_configured"], differs.status), (&false.into(), Some(4)), "{differs}");
+    };
+    let publication = format!("pipectl_{}", it.stage.name);
+    it.stage.postgres.execute(&format!("ALTER PUBLICATION {publication} DROP TABLE public.orders"));
+    check("it lacks public.orders");
+    it.good(&["connector", "apply", "--yes"]);
+    it.good(&["connector", "apply", "--check"]);
+    it.stage.postgres.execute(&format!("ALTER PUBLICATION {publication} SET (publish = 'insert')"));
+    check("it does not send every kind of change");
+    it.stage
+        .postgres
+        .execute(&format!("ALTER PUBLICATION {publication} SET (publish = 'insert, update, delete, truncate')"));
+    it.good(&["connector", "apply", "--check"]);
 }
 
 #[test]

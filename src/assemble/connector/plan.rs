@@ -1,5 +1,6 @@
 //! What `connector apply` would do.
 
+use super::super::publication::lacking;
 use super::{connect, postgres};
 use crate::config::Settings;
 use crate::connector::{
@@ -35,6 +36,8 @@ pub struct ConnectorPlan {
     pub existing: Option<ConnectorConfig>,
     /// How that differs.
     pub differences: Vec<Difference>,
+    /// How the publication is not what the tables need, a line each.
+    pub publication: Vec<String>,
     /// What the owner should know.
     pub notes: Vec<String>,
     /// The tables that are captured.
@@ -49,6 +52,11 @@ impl ConnectorPlan {
     /// Whether Connect has the connector as it should be.
     pub fn is_done(&self) -> bool {
         self.existing.is_some() && self.differences.is_empty()
+    }
+
+    /// Whether the publication is as it should be, too.
+    pub fn is_as_configured(&self) -> bool {
+        self.is_done() && self.publication.is_empty()
     }
 }
 
@@ -85,9 +93,23 @@ pub async fn plan(settings: &Settings, options: &ApplyOptions) -> Result<Connect
     refuse_slot(settings, options, slot.as_ref(), existing.as_ref())?;
     notes.splice(0..0, captured.warnings.iter().cloned().chain(lossy_columns(&captured, &config)));
     let differences = existing.as_ref().map(|existing| differences(existing, &config)).unwrap_or_default();
+    let publication = lacking(&session, settings, &server.publication, &captured.tables).await?;
     let tables = captured.tables.iter().map(|table| table.schema.name.to_string()).collect();
     let address = connect.address().to_owned();
-    Ok(ConnectorPlan { name, address, config, existing, differences, notes, tables, captured, connect, session, slot })
+    Ok(ConnectorPlan {
+        name,
+        address,
+        config,
+        existing,
+        differences,
+        publication,
+        notes,
+        tables,
+        captured,
+        connect,
+        session,
+        slot,
+    })
 }
 
 /// A connector that took over from another way of copying keeps its mode: it says how it began, and counts only then.
