@@ -108,7 +108,7 @@ pub async fn resync(
         (Err(holder), Resync::Tables(_)) => {
             let client = crate::server::postgres::connect(postgres).await?;
             let plans = wanted(settings, which, &client, progress).await?;
-            let asked = Asked { plans: &plans, max_rows_per_second, holder };
+            let asked = Asked { plans: &plans, client: &client, max_rows_per_second, holder };
             return ask_running(settings, &server, asked, (progress, stop)).await;
         }
         (Err(holder), Resync::All) => {

@@ -1,6 +1,6 @@
 //! Tables that are copied again while the stream goes on.
 
-use crate::support::{ClickHouse, Connect, Kafka, Running, Stage};
+use crate::support::{ClickHouse, Connect, Kafka, Proxy, Running, Stage};
 use crate::sync_recovery::{DOCS, Load, kill};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -95,6 +95,56 @@ fn a_running_sync_copies_tables_again() {
     let shadows = "SELECT count() FROM system.tables WHERE database = '{}' AND name LIKE '%pipectl_copy%'";
     let shadows = stage.clickhouse.value(&shadows.replace("{}", &stage.name));
     assert_eq!(shadows, "0");
+}
+
+/// ClickHouse is not asked again and again whether somebody wants a copy; who does calls.
+#[test]
+fn an_idle_sync_is_called_when_a_copy_is_wanted() {
+    let stage = Stage::new("recopy_called");
+    stage.postgres.execute(STEADY);
+    stage.config(QUICK);
+    stage.catch_up_and_verify();
+    let destination = Proxy::to(&stage.clickhouse.url);
+    let url = destination.url(&stage.clickhouse.url);
+    let mut running = stage.invocation(&["sync"]).env("CLICKHOUSE_URL", &url).spawn();
+    running.wait_for("streaming from");
+    let heard = |stage: &Stage, what: &str, is_called: bool| {
+        // Of the catalog's looks each is five seconds behind the one before: by the second one wishes were read that came before the first.
+        for _ in 0..2 {
+            let look = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '-- What changes in the catalog%' AND query_start > '{}'";
+            let look = look.replace("{}", &stage.admin.value("SELECT clock_timestamp()"));
+            stage.wait_until("it looks into the catalog", |stage| stage.admin.value(&look) == "1");
+        }
+        // Half a minute after it was done last it is asked without a call, but not twice in a row.
+        let is_idle = (0..2).any(|_| {
+            destination.hold(&["'resynced'"]);
+            let idle = Instant::now();
+            stage.wait_until("some seconds pass", |_| idle.elapsed() > Duration::from_secs(4));
+            let asked = destination.held_back() > 0;
+            if asked {
+                destination.release();
+            }
+            !asked
+        });
+        assert!(is_idle, "{what}: it asks, and nobody called");
+        if !is_called {
+            // Nobody listens for a while.
+            stage.admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '-- What changes in the catalog%'");
+        }
+        let began = Instant::now();
+        let asking = stage.invocation(&["resync", "steady"]).spawn();
+        destination.wait_until_held();
+        let took = began.elapsed();
+        destination.release();
+        let asked = asking.finish(SOON);
+        assert_eq!(asked.status, Some(0), "{what}: {asked}");
+        assert!(took < Duration::from_secs(12), "{what}: {took:?}");
+    };
+    heard(&stage, "called", true);
+    heard(&stage, "called again", true);
+    heard(&stage, "unheard", false);
+    stop(running);
+    stage.catch_up_and_verify();
 }
 
 #[cfg(feature = "failpoints")]

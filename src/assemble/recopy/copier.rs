@@ -14,18 +14,21 @@ use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
 use crate::server::clickhouse::Server;
-use crate::server::postgres::{Connection, TableMark, backend_pid, connect, marks};
+use crate::server::postgres::{Connection, TableMark, backend_pid, connect, connect_listening, marks};
 use crate::sink::clickhouse::ClickHouseSink;
 use crate::source::postgres::{CreatedSlot, Patience, Waiting, plan_ranges};
 use crate::sync::{Ended, Progress};
+use futures_util::FutureExt;
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-/// How often wishes are looked for.
+/// How often it is looked what is due, and told how far a copy is.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often wishes are looked for that nobody called for: the call may have been lost.
+const WISHES: Duration = Duration::from_secs(30);
 /// How often the source's catalog is looked into.
 const CATALOG: Duration = Duration::from_secs(5);
 /// Before a copy is begun again.
@@ -53,7 +56,11 @@ pub(crate) struct Copier {
 /// What was last seen of the source's catalog.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
+    /// The session for that, which also hears who asks for a copy.
     client: Option<Connection>,
+    called: Arc<Notify>,
+    /// When wishes were read last.
+    asked: Option<Instant>,
     looked: Option<Instant>,
     marks: Option<Arc<BTreeMap<u32, TableMark>>>,
 }
@@ -97,6 +104,8 @@ impl Copier {
                     return;
                 }
                 self.queue.done();
+                // Whoever asked for this very table meanwhile wants another copy.
+                self.watch.asked = None;
                 // Who waits for the end of all copies looks again.
                 self.asks.send(Ask::Settled).ok();
                 continue;
@@ -105,12 +114,28 @@ impl Copier {
                 () = tokio::time::sleep(LOOK) => {}
                 () = self.queue.changed() => {}
                 _ = self.stop.wait_for(|stop| *stop) => return,
+                () = self.watch.called.notified() => self.watch.asked = None,
             }
         }
     }
 
     /// Takes in what was asked for since, and what happened to tables of which the stream does not tell.
     async fn hear(&mut self) -> Result<()> {
+        if self.watch.asked.is_none_or(|asked| asked.elapsed() >= WISHES) {
+            self.take_wishes().await?;
+            self.watch.asked = Some(Instant::now());
+        }
+        for want in self.left.drain(..) {
+            self.queue.push(want);
+        }
+        if self.watch.looked.is_none_or(|looked| looked.elapsed() >= CATALOG) {
+            self.look().await?;
+            self.watch.looked = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    async fn take_wishes(&mut self) -> Result<()> {
         let copies = self.store.load_copies().await?;
         for (relation, request) in copies.open() {
             let want = Want {
@@ -125,22 +150,18 @@ impl Copier {
                 self.answer(&want, CopyPhase::Waiting, |_| {}).await?;
             }
         }
-        for want in self.left.drain(..) {
-            self.queue.push(want);
-        }
-        if self.watch.looked.is_none_or(|looked| looked.elapsed() >= CATALOG) {
-            self.look().await?;
-            self.watch.looked = Some(Instant::now());
-        }
         Ok(())
     }
 
     /// Looks into the source's catalog; what is new there is handed on.
     async fn look(&mut self) -> Result<()> {
         let postgres = self.settings.postgres.as_ref().ok_or_else(no_postgres)?;
-        let client = match self.watch.client.take().filter(|client| !client.is_closed()) {
-            Some(client) => client,
-            None => connect(postgres).await?,
+        let client = if let Some(client) = self.watch.client.take().filter(|client| !client.is_closed()) {
+            client
+        } else {
+            // Who called while nobody listened is heard by asking once more.
+            self.watch.asked = None;
+            connect_listening(postgres, &postgres.slot, &self.watch.called).await?
         };
         let marks = marks(&client, None).await?;
         self.watch.client = Some(client);
@@ -325,6 +346,9 @@ impl Copier {
                 })
                 .await
                 .ok();
+                if self.watch.called.notified().now_or_never().is_some() {
+                    self.watch.asked = None;
+                }
                 self.hear().await.ok();
             }
             tokio::select! {

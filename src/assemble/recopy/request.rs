@@ -6,7 +6,7 @@ use crate::checkpoint::{CopyAnswer, CopyPhase, CopyRequest, StateStore};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::server::clickhouse::Server;
-use crate::server::postgres::connect;
+use crate::server::postgres::{connect, server_error};
 use crate::sink::clickhouse::{TablePlan, ddl};
 use crate::sync::{Progress, retrying};
 use std::collections::BTreeMap;
@@ -14,7 +14,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
+use tokio_postgres::Client;
 
+const CALL: &str = include_str!("../../../sql/postgres/call.sql");
 const LOOK: Duration = Duration::from_millis(500);
 /// How often it is asked whether anybody is still there to do it.
 const STILL_THERE: Duration = Duration::from_secs(5);
@@ -24,6 +26,8 @@ const GONE: Duration = Duration::from_secs(15);
 /// What is asked for.
 pub(crate) struct Asked<'a> {
     pub(crate) plans: &'a [TablePlan],
+    /// A session of the source's.
+    pub(crate) client: &'a Client,
     pub(crate) max_rows_per_second: Option<u64>,
     /// The session of the process that is asked.
     pub(crate) holder: Option<i32>,
@@ -57,6 +61,7 @@ pub(crate) async fn ask_running(
         };
         store.ask_for_copy(plan.schema.relid, &request).await?;
     }
+    call(settings, asked.client, progress).await;
     let mut seen = Seen::default();
     let (mut stopping, mut looked, mut gone) = (stop.clone(), Instant::now(), None);
     loop {
@@ -82,6 +87,14 @@ pub(crate) async fn ask_running(
                 return Err(stands("sync has stopped"));
             }
         }
+    }
+}
+
+/// Calls the running sync. One that is not reached so, since a pooler keeps sessions apart, looks for wishes by itself.
+async fn call(settings: &Settings, client: &Client, progress: &Progress) {
+    let Some(postgres) = &settings.postgres else { return };
+    if let Err(error) = client.execute(CALL, &[&postgres.slot]).await {
+        progress.note(format!("warning: {}", server_error("could not call the running sync", error).with_causes()));
     }
 }
 

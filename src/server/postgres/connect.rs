@@ -4,15 +4,19 @@
 //! `ALTER DATABASE … SET datestyle` must not change what is stored. See the client connection defaults in
 //! <https://www.postgresql.org/docs/current/runtime-config-client.html>.
 
+use super::quote::quote_ident;
 use super::tls;
 use crate::config::{PostgresSettings, SslMode};
 use crate::error::{Error, Kind, Result};
 use pgwire_replication::{ReplicationConfig, TlsConfig};
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio_postgres::Client;
+use tokio::sync::Notify;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::{AsyncMessage, Client};
 
 /// Settings of every session, in the form of libpq's `options`. The time-outs of later versions are set after connecting, since
 /// an older server refuses a name that it does not know.
@@ -68,6 +72,23 @@ pub async fn backend_pid(session: &Client) -> Result<i32> {
 /// # Errors
 /// [`Kind::SourceUnreachable`] where nobody answered, [`Kind::Source`] where the server refused.
 pub async fn connect(settings: &PostgresSettings) -> Result<Connection> {
+    open(settings, None).await
+}
+
+/// Opens a session that is told when somebody calls on a channel (`NOTIFY`); calls that come at once count as one.
+///
+/// # Errors
+/// As for [`connect`].
+pub async fn connect_listening(settings: &PostgresSettings, channel: &str, called: &Arc<Notify>) -> Result<Connection> {
+    let connection = open(settings, Some(Arc::clone(called))).await?;
+    connection
+        .batch_execute(&format!("LISTEN {}", quote_ident(channel)))
+        .await
+        .map_err(|error| server_error("could not listen for calls", error))?;
+    Ok(connection)
+}
+
+async fn open(settings: &PostgresSettings, called: Option<Arc<Notify>>) -> Result<Connection> {
     let mut config = tokio_postgres::Config::new();
     config
         .host(&settings.host)
@@ -87,10 +108,18 @@ pub async fn connect(settings: &PostgresSettings) -> Result<Connection> {
         config.password(settings.password.expose());
     }
     let connector = tls::connector(settings)?;
-    let (client, connection) = config.connect(connector).await.map_err(|error| could_not_connect(settings, error))?;
+    let (client, mut connection) =
+        config.connect(connector).await.map_err(|error| could_not_connect(settings, error))?;
     let task = tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "connection to postgres ended");
+        while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+            match message {
+                Ok(AsyncMessage::Notification(_)) => called.iter().for_each(|called| called.notify_one()),
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "connection to postgres ended");
+                    break;
+                }
+            }
         }
     });
     let connection = Connection { client, task };

@@ -118,6 +118,11 @@ impl Proxy {
         gate.held = 0;
     }
 
+    /// How much was held back since.
+    pub(crate) fn held_back(&self) -> u32 {
+        self.shared.gate.lock().unwrap().held
+    }
+
     /// Waits until something is held back; fails the test where that does not happen.
     pub(crate) fn wait_until_held(&self) {
         let deadline = Instant::now() + PATIENCE;
