@@ -46,8 +46,8 @@ pub(super) struct CopyJob {
 pub(super) struct Left {
     /// Their heaps changed under the copy: to be read again under a new snapshot.
     pub(super) rewritten: Vec<u32>,
-    /// One of which the same is true, and whose rows stand each for itself: what is stored of it would be there twice.
-    pub(super) torn: Option<TableName>,
+    /// Those of which the same is true, and whose rows stand each for itself: what is stored of them would be there twice.
+    pub(super) torn: BTreeMap<u32, TableName>,
     /// A value of theirs cannot be carried, for this reason; the other tables are complete all the same.
     pub(super) refused: BTreeMap<u32, String>,
 }
@@ -167,14 +167,19 @@ impl Copies {
             let Some((job, number, range)) = self.queue.lock().await.pop_front() else { return Ok(()) };
             let relation = job.schema.relid;
             match self.copy_range(&reader, &job, number, &range).await {
-                Ok(false) if job.layout.deleted_column.is_none() => {
-                    self.leave(relation, |left| left.torn = Some(job.schema.name.clone())).await;
-                }
                 Ok(true) => self.tell_if_complete(&job).await,
                 Ok(false) => {
                     let name = &job.schema.name;
                     self.progress.note(format!("{name} was rewritten while it was copied; its copy begins again"));
-                    self.leave(relation, |left| left.rewritten.push(relation)).await;
+                    let is_log = job.layout.deleted_column.is_none();
+                    self.leave(relation, |left| {
+                        if is_log {
+                            left.torn.insert(relation, job.schema.name.clone());
+                        } else {
+                            left.rewritten.push(relation);
+                        }
+                    })
+                    .await;
                 }
                 Err(error) if error.kind() == Kind::Value => {
                     let reason = error.to_string();
@@ -321,13 +326,13 @@ impl Left {
     /// That no table is torn.
     ///
     /// # Errors
-    /// [`Kind::Source`] with this hint.
+    /// [`Kind::SourceUnreachable`] with this hint: another attempt, from the beginning, can help.
     pub(super) fn whole(self, hint: &str) -> Result<Self> {
-        match &self.torn {
+        match self.torn.values().next() {
             None => Ok(self),
             Some(name) => {
                 let why = format!("{name} was rewritten while it was copied, and its rows cannot be copied twice");
-                Err(Error::new(Kind::Source, why).hint(hint))
+                Err(Error::new(Kind::SourceUnreachable, why).hint(hint))
             }
         }
     }

@@ -24,6 +24,7 @@ mod slots;
 mod status;
 mod switch;
 mod tables;
+mod unfinished;
 mod waiting;
 
 pub use remove::{Made, made, remove};

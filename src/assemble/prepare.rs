@@ -2,7 +2,7 @@
 //!
 //! The order: the destination's tables and the state, the publications, the intention to make the slot, the slot with its snapshot, the first copy.
 
-use super::copies::{Copies, CopyJob, no_postgres};
+use super::copies::{Copies, CopyJob, Left, no_postgres};
 use super::failover::History;
 use super::layout::layout;
 use super::lock::PipelineLock;
@@ -10,7 +10,7 @@ use super::recopy::{Shadow, resolve};
 use super::slots::{Start, decide};
 use super::tables::{make_tables, park_renamed, tell_parked};
 use super::waiting::Waits;
-use super::{SyncOptions, publication};
+use super::{SyncOptions, publication, unfinished};
 use crate::batch::Ranges;
 use crate::change::{Lsn, Position, Version};
 use crate::checkpoint::{PipelineRecord, State, StateStore, TablePhase, TableRecord, Transport};
@@ -152,10 +152,12 @@ impl Preparation<'_> {
             _ => Some(self.make_slot(copying, &mut record, start).await?),
         };
         let jobs = self.first_jobs(copying).await?;
-        let refused =
+        let mut copied: Vec<u32> = jobs.iter().map(|job| job.schema.relid).collect();
+        let left =
             self.copy(copying.lock, copying.store, jobs, made.as_ref().map(|made| made.snapshot.as_str())).await?;
-        for plan in copying.plans {
-            self.mark_copied(copying, plan, (&refused, None)).await?;
+        copied.retain(|relation| !left.torn.contains_key(relation));
+        for plan in copying.plans.iter().filter(|plan| copied.contains(&plan.schema.relid)) {
+            self.mark_copied(copying, plan, (&left.refused, None)).await?;
         }
         record.snapshot_done = true;
         copying.store.save_pipeline(&record).await?;
@@ -207,7 +209,8 @@ impl Preparation<'_> {
             let all = plan_ranges(copying.lock.client(), &plan.schema).await?;
             let known = copying.state.tables.contains_key(&relation);
             if known && plan.log.is_some() {
-                return Err(keyless_interrupted(plan));
+                // Rows that no key tells apart cannot be gone on with: they are copied anew behind the others.
+                continue;
             }
             let left = if known { not_stored(all, copying.state, relation) } else { numbered(all) };
             self.expect(plan, stored_rows(copying.state, relation));
@@ -238,16 +241,16 @@ impl Preparation<'_> {
         }
     }
 
-    /// Copies under the slot's snapshot, or under one of its own; tables that were rewritten meanwhile again under a fresh one.
+    /// Copies under the slot's snapshot, or under one of its own; tables that were rewritten meanwhile again under a fresh one, unless no key tells their rows apart.
     async fn copy(
         &self,
         lock: &PipelineLock,
         store: &StateStore,
         mut jobs: Vec<CopyJob>,
         snapshot: Option<&str>,
-    ) -> Result<BTreeMap<u32, String>> {
+    ) -> Result<Left> {
         let sink = ClickHouseSink::new(self.server.clone(), &self.settings.clickhouse.database);
-        let mut refused = BTreeMap::new();
+        let mut all = Left::default();
         let mut given = snapshot.map(str::to_owned);
         loop {
             let copies =
@@ -258,11 +261,12 @@ impl Preparation<'_> {
                 let (holder, name) = CopySession::export(self.postgres()?).await?;
                 (Some(holder), name)
             };
-            let left = copies.run(&jobs, &name).await?.whole("run `pipectl resync --all`")?;
-            refused.extend(left.refused);
+            let left = copies.run(&jobs, &name).await?;
+            all.refused.extend(left.refused);
+            all.torn.extend(left.torn);
             let again = left.rewritten;
             if again.is_empty() {
-                return Ok(refused);
+                return Ok(all);
             }
             jobs.retain(|job| again.contains(&job.schema.relid));
             for job in &mut jobs {
@@ -301,7 +305,9 @@ impl Preparation<'_> {
             return Ok(());
         }
         for plan in &new {
-            self.progress.note(format!("{} is new: it is copied before the stream goes on", plan.schema.name));
+            let is_known = copying.state.tables.contains_key(&plan.schema.relid);
+            let why = if is_known { "was not copied whole" } else { "is new" };
+            self.progress.note(format!("{} {why}: it is copied before the stream goes on", plan.schema.name));
         }
         let tell = |waiting: &[Waiting]| self.waiting(waiting);
         let (version, slot) =
@@ -311,6 +317,15 @@ impl Preparation<'_> {
         for plan in &new {
             let all = plan_ranges(copying.lock.client(), &plan.schema).await?;
             self.expect(plan, 0);
+            let relation = plan.schema.relid;
+            let to = (self.server, &self.settings.clickhouse);
+            unfinished::forget(to, plan, copying.state.tables.get(&relation)).await?;
+            if plan.log.is_some() {
+                let first_commit = Some(version.transaction().to_string());
+                let record = TableRecord { first_commit, ..table_record(plan, TablePhase::Copying) };
+                copying.store.save_table(relation, &record).await?;
+                copying.state.tables.insert(relation, record);
+            }
             let job = self.job(plan, copying.ranges, numbered(all), version);
             // What an earlier table of this name left there, or a copy that was broken off, is gone.
             let layout = Arc::clone(&job.layout);
@@ -403,15 +418,6 @@ pub(super) async fn drop_slot(lock: &PipelineLock, slot: &str) -> Result<()> {
         .await
         .map(|_| ())
         .map_err(|error| crate::server::postgres::server_error("could not drop the replication slot", error))
-}
-
-/// Rows without a key that were stored before an interruption cannot be told from those that would be stored again.
-fn keyless_interrupted(plan: &TablePlan) -> Error {
-    Error::new(
-        Kind::SourceGap,
-        format!("the first copy was interrupted, and {} has no key to go on by", plan.schema.name),
-    )
-    .hint("`pipectl resync --all` copies everything into new tables")
 }
 
 /// Waits until nobody reads a slot any more: the session of a process that was killed just now may take a moment to end. One that was left making

@@ -67,7 +67,7 @@ pub(super) async fn copy_all(
         let left = copies.run(&jobs, &snapshot).await?;
         refused.extend(left.refused);
         let again = left.rewritten;
-        if again.is_empty() || left.torn.is_some() {
+        if again.is_empty() || !left.torn.is_empty() {
             return Ok(Left { refused, torn: left.torn, ..Left::default() });
         }
         let (session, name) = CopySession::export(postgres).await?;

@@ -1,6 +1,6 @@
 //! A pipeline that is killed, or stopped, goes on where it was: nothing is lost, nothing stays twice.
 
-use crate::support::{Postgres, Proxy, Running, Stage};
+use crate::support::{Postgres, Proxy, Running, Stage, Verdict};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -162,6 +162,107 @@ fn a_killed_copy_goes_on_behind_the_ranges_that_are_stored() {
     assert!(copied > 0 && copied + rows <= left + 200_000 / 7 + 1, "{copied} rows copied after {rows}: {outcome}");
     assert!(copied < left, "ranges were copied again: {copied} of {left}");
     assert_eq!(outcome.stderr.matches("created replication slot").count(), 0, "{outcome}");
+}
+
+/// Tables whose rows no key tells apart, beside one with many ranges whose every change is kept.
+const NOT_TOLD_APART: &str = "tables:
+  - source: public.*
+  - source: public.parts
+    mode: log
+  - source: public.bag
+    keyless: multiset
+  - source: public.inserted
+    keyless: insert_only
+sync:
+  snapshot: {parallel: 1}
+  batch: {max_age: 100ms}
+";
+
+fn rows_that_are_not_told_apart(stage: &Stage) {
+    stage.config(NOT_TOLD_APART);
+    partitions(stage);
+    stage.postgres.execute(
+        "CREATE TABLE public.bag (a int, b text); ALTER TABLE public.bag REPLICA IDENTITY FULL;
+         INSERT INTO public.bag SELECT g % 50, 'b' FROM generate_series(1, 200) AS g;
+         CREATE TABLE public.inserted (a int); INSERT INTO public.inserted SELECT g % 5 FROM generate_series(1, 20) AS g",
+    );
+}
+
+/// What is neither lost nor there twice: `verify` knows nothing of rows that only come.
+fn as_often_as_in_postgres(stage: &Stage) {
+    let outcome = stage.catch_up_and_verify();
+    assert_eq!(outcome.stderr.matches("created replication slot").count(), 0, "{outcome}");
+    assert_eq!(
+        stage.clickhouse.value("SELECT count(), sum(a) FROM {db}.inserted FINAL"),
+        stage.postgres.value("SELECT count(*) || chr(9) || sum(a) FROM public.inserted")
+    );
+    assert_eq!(
+        stage.clickhouse.value("SELECT countIf(_op = 'r') + countIf(_op = 'c') - countIf(_op = 'd'), countIf(_op = 't') FROM {db}.parts FINAL"),
+        stage.postgres.value("SELECT count(*) || chr(9) || 0 FROM public.parts")
+    );
+}
+
+#[test]
+fn a_killed_copy_of_rows_that_are_not_told_apart_begins_anew() {
+    let stage = Stage::new("killed_logs");
+    rows_that_are_not_told_apart(&stage);
+    let (running, proxy, _) = held_in_the_copy(&stage);
+    // Before the kill and behind it: what the slot has, and what the second copy has already.
+    stage.postgres.execute("DELETE FROM public.bag WHERE a < 5; INSERT INTO public.bag VALUES (7, 'b'), (99, 'new')");
+    stage.postgres.execute("INSERT INTO public.inserted VALUES (100), (100); DELETE FROM public.parts WHERE id < 1000");
+    kill(running);
+    // Its sessions end, and with them their locks.
+    proxy.release_with(Verdict::Drop);
+    stage.postgres.execute("UPDATE public.bag SET b = 'changed' WHERE a = 8; INSERT INTO public.inserted VALUES (200)");
+    as_often_as_in_postgres(&stage);
+    stage.postgres.execute("DELETE FROM public.bag WHERE a = 99; INSERT INTO public.inserted VALUES (300)");
+    as_often_as_in_postgres(&stage);
+    a_killed_copy_of_one_that_joins(&stage);
+}
+
+/// The same of a table that is new, and of one that was made again meanwhile under the name of another.
+fn a_killed_copy_of_one_that_joins(stage: &Stage) {
+    stage.config(&NOT_TOLD_APART.replace("public.bag\n", "public.bag*\n"));
+    let leaf = |kind: u8| {
+        format!(
+            "CREATE TABLE public.bags_{kind} PARTITION OF public.bags FOR VALUES IN ({kind}); ALTER TABLE public.bags_{kind} REPLICA IDENTITY FULL"
+        )
+    };
+    let leaves: Vec<String> = (0..5).map(leaf).collect();
+    stage.postgres.execute(&format!(
+        "CREATE TABLE public.bags (a int, kind int) PARTITION BY LIST (kind); ALTER TABLE public.bags REPLICA IDENTITY FULL; {};
+         INSERT INTO public.bags SELECT g % 100, g % 5 FROM generate_series(1, 5000) AS g;
+         DROP TABLE public.bag; CREATE TABLE public.bag (a int, b text); ALTER TABLE public.bag REPLICA IDENTITY FULL;
+         INSERT INTO public.bag SELECT g % 3, 'again' FROM generate_series(1, 10) AS g",
+        leaves.join("; ")
+    ));
+    let proxy = Proxy::to(&stage.postgres.url);
+    proxy.hold(&["COPY (SELECT", "bags_3"]);
+    let running = stage.invocation(&["sync"]).env("POSTGRES_URL", &proxy.plain_url(&stage.postgres.url)).spawn();
+    proxy.wait_until_held();
+    assert_eq!(stage.clickhouse.value("SELECT count() > 0 FROM {db}.bags__log"), "1");
+    kill(running);
+    stage.postgres.execute("DELETE FROM public.bags WHERE a = 7");
+    as_often_as_in_postgres(stage);
+    assert_eq!(stage.clickhouse.value("SELECT count() FROM {db}.bags"), "4950");
+    assert_eq!(stage.clickhouse.value("SELECT count() FROM {db}.bag"), "10");
+}
+
+#[test]
+fn a_rewritten_heap_of_rows_that_are_not_told_apart_is_copied_anew() {
+    let stage = Stage::new("rewritten_logs");
+    rows_that_are_not_told_apart(&stage);
+    let (mut running, proxy, _) = held_in_the_copy(&stage);
+    stage.postgres.execute("VACUUM FULL public.parts_9");
+    stage.postgres.execute("DELETE FROM public.parts WHERE id < 1000");
+    stage.postgres.execute("DELETE FROM public.bag WHERE a < 5; INSERT INTO public.inserted VALUES (100)");
+    proxy.release();
+    running.wait_for("was rewritten while it was copied");
+    running.wait_for("streaming from");
+    running.signal("TERM");
+    let outcome = running.ended();
+    assert_eq!(outcome.status, Some(0), "{outcome}");
+    as_often_as_in_postgres(&stage);
 }
 
 #[test]

@@ -274,7 +274,7 @@ impl Copier {
         if let Some(reason) = left.refused.into_values().next() {
             return Err(Error::new(Kind::Value, reason));
         }
-        if left.torn.is_some() {
+        if !left.torn.is_empty() {
             self.progress.note(format!("{name} was rewritten while it was copied; its copy begins again"));
             return Ok(Outcome::Again);
         }

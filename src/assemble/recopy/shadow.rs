@@ -45,8 +45,7 @@ impl Shadow<'_> {
     /// Drops what has the shadow's name, and what stands beside it; the shadow last, by which the other one is found.
     pub(crate) async fn drop(&self, target: &str) -> Result<()> {
         for name in [gone_name(target), shadow_name(target)] {
-            let name = ddl::qualified(&name, self.settings);
-            self.execute(&format!("DROP TABLE IF EXISTS {name}{} SYNC", self.on_cluster())).await?;
+            self.execute(&ddl::drop_table(&name, self.settings)).await?;
         }
         Ok(())
     }

@@ -83,6 +83,11 @@ fn counting_view(shape: &TableShape, columns: &str, settings: &ClickHouseSetting
     )
 }
 
+/// Drops a table where it is there, and waits until it is gone.
+pub fn drop_table(table: &str, settings: &ClickHouseSettings) -> String {
+    format!("DROP TABLE IF EXISTS {}{} SYNC", qualified(table, settings), on_cluster(settings))
+}
+
 /// Adds a column.
 pub fn add_column(table: &str, column: &ColumnShape, settings: &ClickHouseSettings) -> String {
     add(table, column, "", settings)
@@ -131,7 +136,8 @@ pub fn rename_column(table: &str, name: &str, new_name: &str, settings: &ClickHo
     )
 }
 
-fn alter(table: &str, settings: &ClickHouseSettings) -> String {
+/// The beginning of a statement that alters a table.
+pub fn alter(table: &str, settings: &ClickHouseSettings) -> String {
     format!("ALTER TABLE {}{}", qualified(table, settings), on_cluster(settings))
 }
 
