@@ -3,7 +3,7 @@
 -- The replica identity of a partitioned table is what its leaves have: it is their rows that are logged.
 WITH RECURSIVE
 roots AS (
-    SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident
+    SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident, c.relnatts
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p')
@@ -55,6 +55,7 @@ SELECT
     t.nspname::text AS schema,
     t.relname::text AS name,
     t.relkind = 'p' AS partitioned,
+    t.relnatts AS newest_column,
     t.unlogged,
     t.identity,
     identity_index.name AS identity_index,

@@ -61,6 +61,9 @@ fn in_place(record: &TableRecord, plan: &TablePlan, stored: &StoredTable) -> Opt
         record.columns.iter().any(|(other, known)| known == name && *other != number)
             || record.former.get(name).is_some_and(|other| *other != number)
     };
+    if record.missed(&plan.schema) {
+        return None;
+    }
     let mut renamed = Vec::new();
     for column in &plan.schema.columns {
         if is_of_another(&column.name, column.number) {

@@ -16,7 +16,6 @@ mod prepare;
 mod publication;
 mod recopy;
 mod remove;
-mod renamed;
 mod repair;
 mod resync;
 mod room;

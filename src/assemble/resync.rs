@@ -48,6 +48,17 @@ pub(super) async fn later_snapshot(
     Ok((Version::new(mark, Lsn::ZERO), slot))
 }
 
+/// Which changes a copy has, where records of topics tell of them.
+pub(super) async fn copied(settings: &Settings, version: Version, slot: &CreatedSlot) -> Result<Option<CopiedRecord>> {
+    if settings.sync.source == SyncSource::Postgres {
+        return Ok(None);
+    }
+    let postgres = settings.postgres.as_ref().ok_or_else(no_postgres)?;
+    let snapshot = CopySession::open(postgres, &slot.snapshot).await?.shown().await?;
+    let (from, until) = (version.transaction().to_string(), slot.consistent_point.to_string());
+    Ok(Some(CopiedRecord { from, until, snapshot }))
+}
+
 /// Copies tables whole; those that are rewritten meanwhile once more, under a fresh snapshot: a rewriting ALTER leaves them empty in the old one.
 /// The given snapshot has waited for every writer, so that a later one needs not. Returns those that hold a value
 /// which cannot be carried, and why; and one whose rows cannot be copied twice.
@@ -217,7 +228,7 @@ impl Run<'_> {
         let tell = |waiting: &[Waiting]| self.waiting(waiting);
         let (version, slot) = later_snapshot(self.settings, self.lock.client(), &self.patience(&tell)).await?;
         self.copy(plans, version, &slot.snapshot).await?;
-        let copied = self.copied(version, &slot).await?;
+        let copied = copied(self.settings, version, &slot).await?;
         let shadows = Shadow { server: self.server, settings: &self.settings.clickhouse };
         let mut known = state.tables.clone();
         for plan in plans {
@@ -228,7 +239,7 @@ impl Run<'_> {
             let truncated = before.as_ref().and_then(|record| record.truncated.clone());
             let snapshot = before.as_ref().and_then(|record| record.snapshot.clone());
             let first_commit = Some(slot.consistent_point.to_string());
-            let copied = copied.clone().filter(|_| plan.log.is_some());
+            let copied = copied.clone().filter(|_| !plan.keeps_deleted);
             let becomes = TableRecord { truncated, snapshot, first_commit, copied, ..self.ready(plan) };
             self.exchange_noted(plan, (before, becomes), store).await?;
         }
@@ -244,7 +255,7 @@ impl Run<'_> {
         let tell = |waiting: &[Waiting]| self.waiting(waiting);
         let (version, slot) = later_snapshot(self.settings, self.lock.client(), &self.patience(&tell)).await?;
         self.copy(plans, version, &slot.snapshot).await?;
-        let copied = self.copied(version, &slot).await?;
+        let copied = copied(self.settings, version, &slot).await?;
         let mut record = PipelineRecord::intended(identity.system_identifier, identity.timeline, false);
         (record.snapshot_done, record.resync_all) = (true, true);
         store.save_pipeline(&record).await?;
@@ -284,17 +295,6 @@ impl Run<'_> {
         record.snapshot_done = true;
         record.resync_all = false;
         store.save_pipeline(&record).await
-    }
-
-    /// Which changes a copy has, where records of topics tell of them.
-    async fn copied(&self, version: Version, slot: &CreatedSlot) -> Result<Option<CopiedRecord>> {
-        if self.settings.sync.source == SyncSource::Postgres {
-            return Ok(None);
-        }
-        let postgres = self.settings.postgres.as_ref().ok_or_else(no_postgres)?;
-        let snapshot = CopySession::open(postgres, &slot.snapshot).await?.shown().await?;
-        let (from, until) = (version.transaction().to_string(), slot.consistent_point.to_string());
-        Ok(Some(CopiedRecord { from, until, snapshot }))
     }
 
     fn patience<'a>(&self, tell: &'a (dyn Fn(&[Waiting]) + Sync)) -> Patience<'a> {
@@ -352,7 +352,7 @@ impl Run<'_> {
         store: &mut StateStore,
     ) -> Result<()> {
         for plan in plans {
-            let copied = copied.clone().filter(|_| plan.log.is_some());
+            let copied = copied.clone().filter(|_| !plan.keeps_deleted);
             self.exchange_noted(plan, (None, TableRecord { copied, ..self.ready(plan) }), store).await?;
         }
         Ok(())

@@ -2,15 +2,14 @@
 
 use super::SyncOptions;
 use super::column_names;
-use super::renamed::follow;
 use crate::batch::Ranges;
 use crate::change::{Lsn, TableSchema, Version};
-use crate::checkpoint::{State, StateStore, TablePhase};
+use crate::checkpoint::{State, StateStore, TablePhase, follow};
 use crate::config::{Settings, SyncSource};
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::flow::CheckpointStore;
-use crate::server::clickhouse::Server;
-use crate::sink::clickhouse::TablePlan;
+use crate::server::clickhouse::{Server, StoredDatabase};
+use crate::sink::clickhouse::{TablePlan, ddl, left_out};
 use crate::sync::Progress;
 use crate::tables::{Plan, apply, gather, plan};
 use tokio_postgres::Client;
@@ -37,13 +36,62 @@ pub(super) async fn make_tables(
         facts = gather(&settings, postgres, server).await?;
     }
     let mut planned = plan(&settings, &facts);
+    if remake_unused((&settings, server), &planned, &state, progress).await? {
+        planned = plan(&settings, &gather(&settings, postgres, server).await?);
+    }
     park_refused(&mut planned, facts.source.as_deref().unwrap_or_default(), store).await?;
+    park_left_out(&settings, facts.source.as_deref().unwrap_or_default(), store).await?;
     for warning in &planned.warnings {
         progress.note(format!("warning: {warning}"));
+    }
+    let gone = gone(&planned, &facts.stored, &store.load().await?)?;
+    for (relation, reason) in &gone {
+        copy(store, *relation, reason).await?;
+        store.park(*relation, reason, Version::SNAPSHOT).await?;
     }
     apply(&planned, server, |step| progress.note(step.to_string())).await?;
     let wanted = |plan: &TablePlan| options.wants(&plan.schema.name);
     Ok((planned.tables.into_iter().filter(wanted).collect(), facts.ranges))
+}
+
+/// Tables that are followed, and that the destination no longer has: they would be made again, with the rows to come alone.
+fn gone(planned: &Plan, stored: &StoredDatabase, state: &State) -> Result<Vec<(u32, String)>> {
+    let mut found = Vec::new();
+    for plan in planned.tables.iter().filter(|plan| !stored.tables.contains_key(&plan.target)) {
+        let relation = plan.schema.relid;
+        let Some(record) = state.tables.get(&relation).filter(|record| record.target == plan.target) else { continue };
+        let has_ranges = state.ranges.range((relation, 0)..=(relation, u32::MAX)).next().is_some();
+        match record.phase {
+            TablePhase::Ready => found.push((relation, format!("\"{}\" was gone from ClickHouse", plan.target))),
+            TablePhase::Copying if has_ranges => {
+                let message =
+                    format!("table \"{}\" is gone from ClickHouse in the middle of its first copy", plan.target);
+                return Err(Error::new(Kind::SourceGap, message).hint("`pipectl resync --all` begins anew"));
+            }
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+/// Makes tables anew that were made for an earlier form of theirs at the source, or in the configuration, and into which nothing was ever copied. Whether there
+/// were any.
+async fn remake_unused(
+    (settings, server): (&Settings, &Server),
+    planned: &Plan,
+    state: &State,
+    progress: &Progress,
+) -> Result<bool> {
+    let is_known = |table: &String| state.tables.values().any(|record| record.source == *table);
+    let unused = planned.refusals.iter().filter(|refusal| !is_known(&refusal.table));
+    let mut any = false;
+    for (table, shape) in unused.filter_map(|refusal| Some((&refusal.table, refusal.unused.as_ref()?))) {
+        server.execute(&ddl::drop_table(&shape.name, &settings.clickhouse), &[]).await?;
+        server.execute(&ddl::create_table(shape, &settings.clickhouse), &[]).await?;
+        progress.note(format!("{table} has another form than its table was made for, which is empty: made anew"));
+        any = true;
+    }
+    Ok(any)
 }
 
 /// Columns that were renamed while nothing ran. Whether any was, at the destination too.
@@ -80,18 +128,33 @@ async fn park_refused(planned: &mut Plan, source: &[TableSchema], store: &mut St
         match state.tables.iter().find(|(_, record)| record.source == refusal.table) {
             Some((relation, record)) if refusal.error.kind() == Kind::Destination => {
                 if record.phase != TablePhase::Parked {
-                    store.park(*relation, &refusal.reason(), Version::new(since, Lsn::ZERO)).await?;
                     let known = state.marks.get(relation).map(|known| &known.form);
                     let now = source.iter().find(|schema| schema.relid == *relation).map(TableSchema::form);
                     if known.is_some_and(|known| !known.is_empty()) && now.is_some() && known != now.as_ref() {
+                        // First: a process that is killed in between must not leave it parked for good.
                         copy(store, *relation, &refusal.reason()).await?;
                     }
+                    store.park(*relation, &refusal.reason(), Version::new(since, Lsn::ZERO)).await?;
                 }
             }
             _ => others.push(refusal),
         }
     }
     planned.refusals = others;
+    Ok(())
+}
+
+/// A table of the pipeline that can no longer take part, such as one that has lost its key, is left behind: what is stored of it is no longer what the source has.
+async fn park_left_out(settings: &Settings, source: &[TableSchema], store: &mut StateStore) -> Result<()> {
+    let state = store.load().await?;
+    let since = state.checkpoint.map(|record| record.position().end).unwrap_or_default();
+    for schema in source {
+        let is_followed = state.tables.get(&schema.relid).is_some_and(|record| record.phase == TablePhase::Ready);
+        let Some(rule) = settings.rule_for(&schema.name).filter(|_| is_followed) else { continue };
+        if let Some(reason) = left_out(schema, rule) {
+            store.park(schema.relid, &reason, Version::new(since, Lsn::ZERO)).await?;
+        }
+    }
     Ok(())
 }
 
@@ -102,8 +165,8 @@ pub(super) async fn park_renamed(plans: &[TablePlan], store: &mut StateStore) ->
     for plan in plans {
         let record = state.tables.get(&plan.schema.relid).filter(|record| record.phase == TablePhase::Ready);
         if let Some(reason) = record.and_then(|record| record.renamed(&plan.schema)) {
-            store.park(plan.schema.relid, &reason, Version::new(since, Lsn::ZERO)).await?;
             copy(store, plan.schema.relid, &reason).await?;
+            store.park(plan.schema.relid, &reason, Version::new(since, Lsn::ZERO)).await?;
         }
     }
     Ok(())

@@ -30,7 +30,7 @@ pub struct Layout {
     pub identity: Option<Vec<usize>>,
     /// What dates and times the destination can hold.
     pub ranges: Ranges,
-    /// Commits before this one are part of the table's copy: of rows that are kept each for itself they must not be stored again.
+    /// Commits before this one are part of the table's copy, see [`Layout::is_copied`].
     pub first_commit: Lsn,
 }
 
@@ -38,6 +38,12 @@ impl Layout {
     /// Whether all changes are rows of their own.
     pub fn is_history(&self) -> bool {
         matches!(self.log, Some(LogForm::Changes | LogForm::Signed))
+    }
+
+    /// Whether the copy that the table was made of has a change already, by its place in the log. What it does not show may be gone without a word of the
+    /// stream (a partition that was dropped), and must not come back. Where rows stay that were deleted, each of the stream counts.
+    pub fn is_copied(&self, version: Version) -> bool {
+        self.source_deleted_column.is_none() && version.transaction() < self.first_commit
     }
 }
 

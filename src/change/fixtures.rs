@@ -27,6 +27,7 @@ pub(crate) fn table(name: &str, columns: Vec<Column>) -> TableSchema {
         key: (0..columns.len().min(1)).collect(),
         columns,
         identity: ReplicaIdentity::Default,
+        newest_column: 0,
         partitioned: false,
         unlogged: false,
         estimated_rows: 0,

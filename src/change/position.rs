@@ -47,7 +47,7 @@ impl Version {
         Self(u128::from(transaction.0) << 64 | u128::from(record.0))
     }
 
-    /// The version of rows that a connector's snapshot has read, which began at this place of the log: below every change, above those of an earlier one.
+    /// The version of rows that a connector's snapshot has read which began again at this place of the log: below every change, above those of an earlier one.
     pub fn copied_under(began: Lsn) -> Self {
         Self::new(Lsn::ZERO, Lsn(began.0.saturating_add(1)))
     }

@@ -52,6 +52,8 @@ pub struct TableSchema {
     pub name: TableName,
     /// Its columns in order, without dropped ones.
     pub columns: Vec<Column>,
+    /// The highest number that a column of it ever had (`pg_class.relnatts`), dropped ones included; 0 where that is not known.
+    pub newest_column: i16,
     /// Indexes into `columns` of the row's identity: the primary key or the replica identity's index, in key order. Empty
     /// where the table has none that can be relied on (a deferrable key is none).
     pub key: Vec<usize>,

@@ -7,12 +7,14 @@ mod copies;
 mod format;
 mod offsets;
 mod record;
+mod renamed;
 
 pub use offsets::OffsetStore;
 pub use record::{
     CheckpointRecord, CopiedRecord, CopyAnswer, CopyPhase, CopyRequest, ExchangeRecord, MarkRecord, NullsRecord,
     OffsetRecord, PipelineRecord, RangeRecord, TablePhase, TableRecord,
 };
+pub use renamed::follow;
 
 use crate::change::{Offsets, Position, Version};
 use crate::config::{Settings, SyncSource};

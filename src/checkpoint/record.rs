@@ -140,6 +140,9 @@ pub struct TableRecord {
     /// Where the log was as the connector's newest snapshot began of which it has rows; absent where these came otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<String>,
+    /// Whether that one took the place of an earlier one, whose rows were taken away.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub snapshot_again: bool,
     /// Rows of its last copy.
     #[serde(default)]
     pub copied_rows: u64,
@@ -156,6 +159,9 @@ pub struct TableRecord {
     /// Its columns' names by `pg_attribute.attnum`, those that were dropped since included.
     #[serde(default)]
     pub columns: BTreeMap<i16, String>,
+    /// The highest number that a column of it ever had, where that one was dropped before it was seen.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub newest_column: i16,
     /// Names that its columns had before, with their numbers: those that were renamed at the destination, too.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub former: BTreeMap<String, i16>,
@@ -168,6 +174,11 @@ pub struct TableRecord {
     /// Whether another table has taken its place: then it counts no more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gone: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(number: &i16) -> bool {
+    *number == 0
 }
 
 /// Which changes a copy has.
@@ -214,14 +225,35 @@ pub struct MarkRecord {
 impl TableRecord {
     /// Notes what the catalog says of the table's columns now. Whether anything was new.
     pub fn learn(&mut self, schema: &TableSchema) -> bool {
-        let known = (self.missing.len(), self.columns.len());
+        let known = (self.missing.len(), self.columns.len(), self.newest_column);
         self.missing.extend(schema.missing_values());
         self.columns.extend(schema.columns.iter().map(|column| (column.number, column.name.clone())));
-        known != (self.missing.len(), self.columns.len())
+        if self.newest_named() < schema.newest_column {
+            self.newest_column = self.newest_column.max(schema.newest_column);
+        }
+        known != (self.missing.len(), self.columns.len(), self.newest_column)
     }
 
-    /// Why rows that are stored do not fit the columns that the table has now: a name stands for another column than it did.
+    /// Whether columns came and went again without being looked at, and others came after them: what the stream tells under a new one's name may be of
+    /// one that is gone.
+    pub fn missed(&self, schema: &TableSchema) -> bool {
+        if self.columns.is_empty() {
+            return false;
+        }
+        let newest = schema.columns.last().map_or(0, |column| column.number);
+        let is_there = |number: i16| schema.columns.iter().any(|column| column.number == number);
+        (self.newest_column.max(self.newest_named()) + 1..newest).any(|number| !is_there(number))
+    }
+
+    fn newest_named(&self) -> i16 {
+        self.columns.last_key_value().map_or(0, |(number, _)| *number)
+    }
+
+    /// Why rows that are stored do not fit the columns that the table has now: a name stands, or may stand, for another column than it did.
     pub fn renamed(&self, schema: &TableSchema) -> Option<String> {
+        if self.missed(schema) {
+            return Some("columns came and went before they were seen: a name may stand for two of them".to_owned());
+        }
         schema.columns.iter().find_map(|column| {
             let (number, name) = (column.number, &column.name);
             match self.columns.get(&number) {

@@ -63,7 +63,9 @@ pub struct Snapshot {
 pub struct SnapshotBegun {
     /// Where the newest one began: rows of earlier ones are dead.
     pub newest: Lsn,
-    /// Whether earlier ones had read something, which was taken away.
+    /// The version of the newest one's rows.
+    pub version: Version,
+    /// Whether earlier ones had read something, which was taken away now.
     pub again: bool,
 }
 

@@ -152,7 +152,7 @@ impl Intake {
         };
         let Adopted::Stored { layout, map } = adopted else { return Ok(Step::Done) };
         let (layout, map) = (Arc::clone(layout), Arc::clone(map));
-        if layout.deleted_column.is_none() && version.transaction() < layout.first_commit {
+        if layout.is_copied(version) {
             return Ok(Step::Done);
         }
         if let (Some(_), Message::Delete { old, .. }) = (&layout.source_deleted_column, &parsed) {
@@ -223,7 +223,7 @@ impl Intake {
         for id in relations {
             if let Some((_, Adopted::Stored { layout, .. })) = self.tables.get(id) {
                 if layout.is_history() {
-                    if version.transaction() >= layout.first_commit {
+                    if !layout.is_copied(version) {
                         let batch = open(&mut self.open, layout, self.counted.get(id).copied())?;
                         batch.push_emptied(version, self.committed_at);
                         self.counted.extend(batch.last().map(|last| (*id, last)));

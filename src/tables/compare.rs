@@ -115,6 +115,14 @@ fn refused(table: &Table<'_>, why: impl std::fmt::Display) -> Error {
         ))
 }
 
+/// Whether a table is one that pipectl makes, and holds no row: nothing is lost with it.
+pub(super) fn is_unused(shape: &TableShape, stored: &StoredTable) -> bool {
+    let version = shape.engine_columns.first();
+    stored.rows == Some(0)
+        && stored.engine.ends_with("ReplacingMergeTree")
+        && version.is_some_and(|version| stored.engine_arguments.contains(version))
+}
+
 /// The engine decides which of two versions of a row is shown; one that is replicated, or ClickHouse Cloud's, does it as well.
 fn same_engine(table: &Table<'_>) -> Result<()> {
     let stored = table.stored;

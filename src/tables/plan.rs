@@ -1,6 +1,6 @@
 //! The plan: from the configuration and both catalogs to the steps that are left to do. Pure.
 
-use super::compare::{Comparison, compare, compare_view};
+use super::compare::{Comparison, compare, compare_view, is_unused};
 use super::facts::Facts;
 use crate::change::{TableName, TableSchema};
 use crate::config::{Settings, Statement, TableRule};
@@ -76,6 +76,8 @@ pub struct Refusal {
     pub table: String,
     /// Why, and what to do.
     pub error: Error,
+    /// The table as it is to be, where one of pipectl's that holds no row is in its way.
+    pub unused: Option<TableShape>,
 }
 
 impl Plan {
@@ -111,7 +113,7 @@ impl Plan {
     }
 
     fn refuse(&mut self, table: impl Into<String>, error: Error) {
-        self.refusals.push(Refusal { table: table.into(), error });
+        self.refusals.push(Refusal { table: table.into(), error, unused: None });
     }
 }
 
@@ -199,6 +201,10 @@ fn in_clickhouse_words(mut shape: TableShape, type_names: &BTreeMap<String, Stri
 /// A rule that is for no table: a misspelt name is an error, a pattern may well be there for tables to come.
 fn unmatched(settings: &Settings, rule: &TableRule, source: &[TableSchema], plan: &mut Plan) {
     if rule.is_pattern() {
+        if source.iter().any(|schema| rule.takes(&schema.name)) {
+            // Each of its tables has an entry of its own.
+            return;
+        }
         plan.warnings.push(format!("no table of Postgres is taken by \"{}\"", rule.source));
         return;
     }
@@ -259,7 +265,10 @@ fn place(mut wanted: Wanted, settings: &Settings, facts: &Facts, plan: &mut Plan
                     }
                 }
             }
-            Err(error) => return plan.refuse(wanted.named, error),
+            Err(error) => {
+                let unused = is_unused(shape, stored).then(|| shape.clone());
+                return plan.refusals.push(Refusal { table: wanted.named, error, unused });
+            }
         },
     }
     let shape = wanted.plan.as_ref().map_or(wanted.shape, TablePlan::shape);

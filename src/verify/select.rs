@@ -1,8 +1,11 @@
 //! Which tables are compared: those of the configuration that are replicated.
 
 use super::compared::Table;
+use crate::change::TableName;
+use crate::checkpoint::{State, StateStore, follow};
 use crate::config::{Settings, TableRule};
 use crate::error::{Error, Kind, Result};
+use crate::server::clickhouse;
 use crate::server::postgres::{Connection, tables};
 use crate::sink::clickhouse::{left_out, plan_table};
 
@@ -15,17 +18,25 @@ pub struct Selected {
     pub left_out: Vec<String>,
 }
 
-/// The tables of the configuration; where patterns are given, only those that match one of them.
+/// The tables of the configuration, and those that were among them under another name; where patterns are given, only those that match one of them by
+/// either name.
 ///
 /// # Errors
-/// [`Kind::Usage`] where a pattern matches none, [`Kind::Config`] where there is nothing to compare.
+/// [`Kind::Usage`] where a pattern matches none, [`Kind::Config`] where there is nothing to compare; the kinds of both servers.
 pub async fn select(settings: &Settings, connection: &Connection, patterns: &[String]) -> Result<Selected> {
     let wanted: Vec<TableRule> = patterns.iter().map(TableRule::new).collect();
     let mut met = vec![false; wanted.len()];
     let mut selected = Selected::default();
-    for schema in tables(connection).await? {
+    let schemas = tables(connection).await?;
+    let state = StateStore::of_settings(settings, clickhouse::connect(&settings.clickhouse)?).load().await?;
+    let settings = &follow(settings, &state, &schemas);
+    for schema in schemas {
         let Some(rule) = settings.rule_for(&schema.name) else { continue };
-        let matching: Vec<bool> = wanted.iter().map(|pattern| pattern.takes(&schema.name)).collect();
+        let before = former_name(&state, schema.relid);
+        let takes = |pattern: &TableRule| {
+            pattern.takes(&schema.name) || before.as_ref().is_some_and(|name| pattern.takes(name))
+        };
+        let matching: Vec<bool> = wanted.iter().map(takes).collect();
         if !wanted.is_empty() && !matching.contains(&true) {
             continue;
         }
@@ -47,4 +58,10 @@ pub async fn select(settings: &Settings, connection: &Connection, patterns: &[St
             .hint("name the pipeline's tables under `tables` in the configuration"));
     }
     Ok(selected)
+}
+
+/// The name under which a table was taken in.
+fn former_name(state: &State, relation: u32) -> Option<TableName> {
+    let (schema, name) = state.tables.get(&relation)?.source.split_once('.')?;
+    Some(TableName::new(schema, name))
 }

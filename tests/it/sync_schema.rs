@@ -243,6 +243,39 @@ fn names_that_stand_for_something_else_now() {
 }
 
 #[test]
+fn a_name_that_stood_for_two_columns_unseen() {
+    let pipeline = Pipeline::new(
+        "two_of_one_name",
+        "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'v' FROM generate_series(1, 5) i",
+        "",
+    );
+    pipeline.sync();
+    // When the stream tells of the first one, the catalog has the second one already.
+    let twice = |first: &str, second: &str| {
+        pipeline.pg(&format!("ALTER TABLE t ADD x {first} DEFAULT 1"));
+        pipeline.pg("UPDATE t SET x = 2 WHERE id = 1");
+        pipeline.pg("ALTER TABLE t DROP x");
+        pipeline.pg(&format!("ALTER TABLE t ADD x {second} DEFAULT 7"));
+        pipeline.pg("UPDATE t SET x = 9 WHERE id = 3");
+        let outcome = pipeline.sync();
+        assert!(outcome.stderr.contains("public.t is copied again"), "{outcome}");
+        pipeline.verify();
+        assert_eq!(pipeline.ch("SELECT toString(x) FROM {db}.t FINAL WHERE id = 1"), "7");
+    };
+    twice("int", "text");
+    pipeline.pg("ALTER TABLE t DROP x");
+    pipeline.equal();
+    twice("int", "int");
+    // One that went last says nothing of the next.
+    pipeline.pg("ALTER TABLE t ADD y int; UPDATE t SET y = 1 WHERE id = 1; ALTER TABLE t DROP y");
+    pipeline.equal();
+    pipeline.pg("ALTER TABLE t ADD z int; UPDATE t SET z = 1 WHERE id = 1");
+    let outcome = pipeline.sync();
+    assert!(!outcome.stderr.contains("is copied again"), "{outcome}");
+    pipeline.verify();
+}
+
+#[test]
 fn renamed_columns_are_renamed_in_place() {
     let pipeline = Pipeline::new(
         "renamed_in_place",

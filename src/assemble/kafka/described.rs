@@ -40,6 +40,7 @@ pub(super) fn described(
         columns,
         key,
         identity: ReplicaIdentity::Default,
+        newest_column: 0,
         partitioned: false,
         unlogged: false,
         estimated_rows: 0,

@@ -78,6 +78,9 @@ impl RecordCatalog {
             plan_table(&schema, rule, &self.live.settings.clickhouse)?;
         }
         if let Some(reason) = left_out(&schema, rule) {
+            if self.live.standing(schema.relid) == Some(TablePhase::Ready) {
+                return Ok(AdoptedRecords::Park(schema.relid, reason));
+            }
             self.progress.note(format!("warning: {reason}"));
             return Ok(AdoptedRecords::Ignored);
         }

@@ -304,6 +304,7 @@ impl LiveTables {
         let becomes = TableRecord {
             copied_rows: complete.rows,
             first_commit: Some(complete.first_commit.to_string()),
+            copied: complete.copied.clone().filter(|_| !plan.keeps_deleted),
             // Of a topic with several partitions older rows may still come.
             truncated: self.state.tables.get(&relation).and_then(|record| record.truncated.clone()),
             snapshot: self.state.tables.get(&relation).and_then(|record| record.snapshot.clone()),
@@ -372,8 +373,14 @@ impl LiveTables {
         if let Some((truncated, at)) = self.copies.places.truncated(complete.relation).filter(|(at, _)| *at > version) {
             sink.truncate(&Truncation { layout: Arc::clone(&active.layout), version: truncated, at }).await?;
         }
-        if plan.log.is_some() {
-            self.shadows().drop_copied(plan, version, complete.first_commit).await?;
+        match complete.copied {
+            // What came before the copy, and is not in it, is gone: perhaps without a word of the stream.
+            Some(_) if plan.log.is_none() && !plan.keeps_deleted => {
+                let (layout, at) = (Arc::clone(&active.layout), super::super::kept::now());
+                sink.truncate(&Truncation { layout, version, at }).await?;
+            }
+            None if !plan.keeps_deleted => self.shadows().drop_copied(plan, version, complete.first_commit).await?,
+            _ => {}
         }
         if plan.log == Some(LogForm::Signed) {
             return self.shadows().carry_truncation(plan, version, complete.first_commit).await;

@@ -13,17 +13,16 @@ use super::copies::no_postgres;
 use super::layout::layout;
 use super::publication;
 use super::recopy::{Ask, CopyQueue, Place, Places, Want};
-use super::renamed::follow;
 use crate::batch::{ColumnType, Layout, Ranges, RowMap, ValueType};
 use crate::change::TableSchema;
-use crate::checkpoint::{State, StateStore, TablePhase};
+use crate::checkpoint::{State, StateStore, TablePhase, follow};
 use crate::config::{Settings, SyncSource};
 use crate::decode::pgoutput::Relation;
 use crate::error::{Error, Kind, Result};
 use crate::flow::{Adopted, Tables};
 use crate::server::clickhouse::{self, Server};
 use crate::server::postgres::{Connection, connect, table};
-use crate::sink::clickhouse::{TablePlan, counting_view_name, ddl, plan_table};
+use crate::sink::clickhouse::{TablePlan, counting_view_name, ddl, left_out, plan_table};
 use crate::sync::{Progress, retrying};
 use crate::tables::{Facts, apply, plan};
 use copying::{Active, Told};
@@ -245,6 +244,11 @@ impl LiveTables {
 
     async fn fit_one(&mut self, schema: TableSchema, shadow: Option<&str>) -> Result<Fit> {
         let relation = schema.relid;
+        let lost = self.settings_of(&schema).rule_for(&schema.name).and_then(|rule| left_out(&schema, rule));
+        if let Some(reason) = lost {
+            // What was followed is told to be left behind; what never took part was warned of.
+            return Ok(if self.standing(relation).is_some() { Fit::Park(reason) } else { Fit::Ignored });
+        }
         let (settings, facts) = self.facts(schema, shadow).await?;
         let planned = plan(&settings, &facts);
         if let Err(error) = planned.refused() {

@@ -22,8 +22,8 @@ impl LiveTables {
         Snapshot { began, at, own }: Snapshot,
     ) -> Result<SnapshotBegun> {
         let relation = layout.relation;
-        let record = self.store.load().await?.tables.remove(&relation);
-        let known = record.and_then(|record| record.snapshot?.parse::<Lsn>().ok());
+        let record = self.store.load().await?.tables.remove(&relation).unwrap_or_default();
+        let known = record.snapshot.as_deref().and_then(|text| text.parse::<Lsn>().ok());
         let newest = known.map_or(began, |known| known.max(began));
         let again = newest == began && [known, own].iter().flatten().any(|before| *before < began);
         if again {
@@ -34,10 +34,14 @@ impl LiveTables {
             self.clear_before(layout, (began, at)).await?;
             failpoint::die("snapshot.cleared");
         }
-        if known != Some(newest) {
-            self.note(relation, |record| record.snapshot = Some(newest.to_string())).await?;
+        let is_later = again || (record.snapshot_again && known == Some(newest));
+        if known != Some(newest) || record.snapshot_again != is_later {
+            let noted = Some(newest.to_string());
+            self.note(relation, |record| (record.snapshot, record.snapshot_again) = (noted, is_later)).await?;
         }
-        Ok(SnapshotBegun { newest, again })
+        // What took the earlier one's rows away must not win against the later one's.
+        let version = if is_later { Version::copied_under(newest) } else { Version::SNAPSHOT };
+        Ok(SnapshotBegun { newest, version, again })
     }
 
     /// Takes away what earlier snapshots have read. Of a log these rows are no changes: they are gone from it.

@@ -5,7 +5,7 @@ use super::super::kept::Kept;
 use super::super::lock::holders;
 use super::super::prepare::numbered;
 use super::super::publication;
-use super::super::resync::{copy_all, later_snapshot};
+use super::super::resync::{copied, copy_all, later_snapshot};
 use super::super::waiting::Waits;
 use super::{Ask, Begun, Complete, CopyQueue, Exchanged, Place, Want};
 use crate::change::Version;
@@ -280,7 +280,8 @@ impl Copier {
         }
         failpoint::die("recopy.copied");
         let (relation, request, first_commit) = (want.relation, want.request.clone(), slot.consistent_point);
-        let complete = Complete { relation, request, version, first_commit, rows, heaps };
+        let copied = copied(&self.settings, version, &slot).await?;
+        let complete = Complete { relation, request, version, first_commit, copied, rows, heaps };
         drop(slot);
         Ok(match self.ask(|reply| Ask::Exchange(complete, reply)).await? {
             Exchanged::Done => {

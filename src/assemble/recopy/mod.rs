@@ -19,6 +19,7 @@ pub(super) use shadow::{Shadow, gone_name, resolve, shadow_name};
 
 use crate::batch::Layout;
 use crate::change::{Lsn, Version};
+use crate::checkpoint::CopiedRecord;
 use crate::error::Result;
 use crate::server::postgres::{HeapMark, TableMark};
 use crate::sink::clickhouse::TablePlan;
@@ -66,6 +67,8 @@ pub(super) struct Complete {
     pub(super) version: Version,
     /// The first commit that is not in the snapshot.
     pub(super) first_commit: Lsn,
+    /// The same for records of topics.
+    pub(super) copied: Option<CopiedRecord>,
     pub(super) rows: u64,
     /// What the catalog said of its heaps before.
     pub(super) heaps: BTreeMap<u32, HeapMark>,

@@ -97,6 +97,7 @@ fn schema(row: &Row, columns: Vec<Column>) -> Result<TableSchema> {
         relid: get(row, "relid")?,
         name,
         columns,
+        newest_column: get(row, "newest_column")?,
         key,
         identity,
         partitioned: get(row, "partitioned")?,

@@ -21,7 +21,7 @@ use tokio_postgres::{AsyncMessage, Client};
 /// Settings of every session, in the form of libpq's `options`. The time-outs of later versions are set after connecting, since
 /// an older server refuses a name that it does not know.
 pub const SESSION_OPTIONS: &str = "-c DateStyle=ISO,MDY -c IntervalStyle=postgres -c bytea_output=hex \
-     -c extra_float_digits=3 -c TimeZone=UTC -c lc_monetary=C -c search_path= -c row_security=off -c statement_timeout=0 \
+     -c extra_float_digits=3 -c TimeZone=UTC -c lc_monetary=C -c search_path= -c quote_all_identifiers=off -c row_security=off -c statement_timeout=0 \
      -c lock_timeout=0 -c idle_in_transaction_session_timeout=0 -c default_transaction_read_only=off";
 
 const NEWER_TIMEOUTS: &str = include_str!("../../../sql/postgres/session_timeouts.sql");

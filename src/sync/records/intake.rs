@@ -135,9 +135,9 @@ impl RecordIntake {
     }
 
     /// From here on only rows of this snapshot, and of later ones, are taken in.
-    pub(super) fn copies_under(&mut self, table: usize, newest: Lsn) {
+    pub(super) fn copies_under(&mut self, table: usize, (newest, version): (Lsn, Version)) {
         if let Some(table) = self.tables.list.get_mut(table) {
-            table.snapshot = table.snapshot.max(Some(newest));
+            table.snapshot = table.snapshot.max(Some((newest, version)));
         }
     }
 
@@ -308,13 +308,14 @@ impl RecordIntake {
         match table.standing {
             Standing::New => return Err(adopt(index, &envelope, avro, place)?.into()),
             Standing::Stored => {
-                let version = version(&envelope, partition, self.switched_at, place)?;
+                let mut version = version(&envelope, partition, self.switched_at, place)?;
                 if envelope.op == Op::Read && version.is_copied() {
                     let began = envelope.source.lsn.unwrap_or_default();
                     match table.snapshot {
-                        Some(newest) if newest == began => {}
-                        Some(newest) if newest > began => return Ok(()),
+                        Some((newest, of_rows)) if newest == began => version = of_rows,
+                        Some((newest, _)) if newest > began => return Ok(()),
                         own => {
+                            let own = own.map(|(newest, _)| newest);
                             let at = envelope.source.ts_us.unwrap_or_default();
                             let snapshot = Snapshot { began, at, own };
                             return Err(Step::Snapshot { table: index, snapshot }.into());
@@ -370,7 +371,7 @@ fn version(
             ),
             since: Version::new(partition.streamed(), Lsn::ZERO),
         })),
-        (Op::Read, None) => Ok(Version::copied_under(lsn)),
+        (Op::Read, None) => Ok(Version::SNAPSHOT),
         (Op::Read, Some(before)) => Ok(Version::new(before, Lsn(lsn.0 + 1))),
         (_, Some(before)) => Ok(Version::new(before, lsn)),
         (_, None) => Ok(Version::new(lsn.max(switched_at), lsn)),

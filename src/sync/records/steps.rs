@@ -163,8 +163,8 @@ impl<T: RecordTables> Records<T> {
             let partitions = if begun.again { tables.partitions(&topic).await? } else { 0 };
             Ok((begun, partitions))
         });
-        let (SnapshotBegun { newest, .. }, partitions) = begun.await?;
-        self.intake.copies_under(table, newest);
+        let (SnapshotBegun { newest, version, .. }, partitions) = begun.await?;
+        self.intake.copies_under(table, (newest, version));
         if partitions > self.intake.assigned_of(&topic) {
             let reason = format!(
                 "the connector began its snapshot again while several processes read the partitions of topic \"{topic}\": which rows the others store of the one before, this one cannot know"

@@ -125,7 +125,7 @@ impl Change<'_, '_> {
         (readers, deletions): (&mut Readers, &mut Vec<Deletions>),
     ) -> Result<Taken, Refused> {
         let Some(layout) = table.layout.clone() else { return Ok(Taken::default()) };
-        if self.version < table.truncated || self.is_copied(table.copied.as_deref())? {
+        if self.version < table.truncated || self.is_copied(&layout, table.copied.as_deref())? {
             return Ok(Taken::default());
         }
         if self.envelope.op == Op::Truncate && layout.is_history() {
@@ -180,12 +180,14 @@ impl Change<'_, '_> {
     }
 
     /// Whether a copy of the table has the change. A row that the connector's own snapshot read before it is of the time that the copy took the place of.
-    fn is_copied(&self, copied: Option<&Copied>) -> Result<bool, Refused> {
+    fn is_copied(&self, layout: &Layout, copied: Option<&Copied>) -> Result<bool, Refused> {
         let Some(copied) = copied else { return Ok(false) };
         let (source, behind) = (&self.envelope.source, self.version.transaction());
         match (self.envelope.op, source.xid) {
             (_, Some(xid)) => Ok(copied.has(source.lsn.unwrap_or_default(), behind, xid)),
             (Op::Read, None) => Ok(copied.is_behind(source.lsn.unwrap_or_default())),
+            // The versions of rows with a key tell nearly as much.
+            (_, None) if layout.deleted_column.is_some() => Ok(false),
             (_, None) => Err(Refused::Dead(UNIDENTIFIED.to_owned())),
         }
     }

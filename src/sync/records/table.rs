@@ -45,8 +45,8 @@ pub(super) struct Table {
     pub(super) truncated: Version,
     /// Changes that are stored by a copy.
     pub(super) copied: Option<Arc<Copied>>,
-    /// Where the connector's newest snapshot began, once a record of one came: rows of earlier ones are dead.
-    pub(super) snapshot: Option<Lsn>,
+    /// Where the connector's newest snapshot began, once a record of one came, and its rows' version: rows of earlier ones are dead.
+    pub(super) snapshot: Option<(Lsn, Version)>,
     /// The last version and ordinal, for the next batch.
     counted: Option<(Version, u64)>,
 }

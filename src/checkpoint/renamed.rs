@@ -1,11 +1,11 @@
 //! Tables that were renamed at the source: known by their id, they go on into the table they went into before.
 
+use super::State;
 use crate::change::{TableName, TableSchema};
-use crate::checkpoint::State;
 use crate::config::Settings;
 
 /// The settings with an entry for each table that has another name by now: the old name's entry, with its place at the destination.
-pub(super) fn follow(settings: &Settings, state: &State, schemas: &[TableSchema]) -> Settings {
+pub fn follow(settings: &Settings, state: &State, schemas: &[TableSchema]) -> Settings {
     let mut settings = settings.clone();
     for schema in schemas {
         let name = schema.name.to_string();
