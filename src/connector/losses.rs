@@ -44,7 +44,7 @@ const fn rule(
 }
 
 /// Debezium's defaults are those of version 3.7.
-const RULES: [Rule; 25] = [
+const RULES: [Rule; 26] = [
     rule(
         ("plugin.name", "decoderbufs"),
         Not(&["pgoutput"]),
@@ -107,6 +107,13 @@ const RULES: [Rule; 25] = [
         Not(&["true"]),
         "true",
         "columns of composite types, multiranges, tsquery, pg_lsn and others are left out without a word",
+        true,
+    ),
+    rule(
+        ("value.converter.replace.null.with.default", "true"),
+        Not(&["false"]),
+        "false",
+        "NULL in a column that has a default becomes that default",
         true,
     ),
     rule(("skipped.operations", "t"), Not(&["none"]), "none", "TRUNCATE, or whatever else is skipped, is lost", true),
@@ -253,6 +260,7 @@ mod tests {
                 "decimal.handling.mode=precise",
                 "interval.handling.mode=numeric",
                 "include.unknown.datatypes=false",
+                "value.converter.replace.null.with.default=true",
                 "skipped.operations=t",
                 "event.converting.failure.handling.mode=warn",
             ]

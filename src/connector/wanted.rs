@@ -1,6 +1,7 @@
 //! What the connector's configuration has to be. Why each property is as it is stands in docs/kafka.md.
 
 use super::tables::Captured;
+use crate::change::TableName;
 use crate::config::{KafkaSettings, PostgresSettings, Settings, SslMode};
 use crate::error::{Error, Kind, Result};
 use crate::server::connect::ConnectorConfig;
@@ -17,7 +18,7 @@ const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
 const LARGEST_RECORD: &str = "16777216";
 
 /// What stands in every pipeline's connector.
-const FIXED: [(&str, &str); 35] = [
+const FIXED: [(&str, &str); 36] = [
     ("connector.class", CLASS),
     ("tasks.max", "1"),
     ("plugin.name", "pgoutput"),
@@ -40,6 +41,7 @@ const FIXED: [(&str, &str); 35] = [
     ("key.converter.schemas.enable", "false"),
     ("value.converter", JSON),
     ("value.converter.schemas.enable", "false"),
+    ("value.converter.replace.null.with.default", "false"),
     ("max.batch.size", "8192"),
     ("max.queue.size", "32768"),
     ("poll.interval.ms", "50"),
@@ -55,7 +57,7 @@ const FIXED: [(&str, &str); 35] = [
     // Decides what a value looks like as text, and who may end the session: as pipectl's own sessions have it.
     (
         "driver.options",
-        "-c IntervalStyle=postgres -c bytea_output=hex -c extra_float_digits=3 -c lc_monetary=C -c row_security=off \
+        "-c IntervalStyle=postgres -c bytea_output=hex -c extra_float_digits=3 -c lc_monetary=C -c quote_all_identifiers=off -c row_security=off \
          -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0",
     ),
 ];
@@ -143,12 +145,21 @@ fn tables(settings: &Settings, captured: &Captured, set: &mut impl FnMut(&str, S
     let filter = |table: &TablePlan| settings.rule_for(&table.schema.name).and_then(|rule| rule.row_filter.clone());
     let filtered: Vec<_> = captured.tables.iter().filter_map(|table| Some((table, filter(table)?))).collect();
     if !filtered.is_empty() {
-        set("snapshot.select.statement.overrides", list(filtered.iter().map(|(table, _)| pattern(table)).collect()));
+        // Names here, not patterns: one that is none is passed over without a word.
+        let name = |table: &TablePlan| table_id(&table.schema.name);
+        set("snapshot.select.statement.overrides", list(filtered.iter().map(|(table, _)| name(table)).collect()));
         for (table, filter) in filtered {
-            let name = format!("snapshot.select.statement.overrides.{}", table.schema.name);
+            let name = format!("snapshot.select.statement.overrides.{}", name(table));
             set(&name, format!("SELECT * FROM {} WHERE ({filter})", quote_table(&table.schema.name)));
         }
     }
+}
+
+/// A table's name as Debezium reads it where it expects one.
+fn table_id(name: &TableName) -> String {
+    let is_bare = |c: char| c.is_alphanumeric() || c == '_';
+    let part = |part: &str| if part.chars().all(is_bare) { part.to_owned() } else { format!("\"{part}\"") };
+    format!("{}.{}", part(&name.schema), part(&name.name))
 }
 
 /// The columns of a table that are not stored. Generated ones are in the snapshot and never in the stream.
@@ -242,6 +253,7 @@ mod tests {
             columns: vec![column("id", false), column("gen", true), column("card,no", false)],
             key,
             identity,
+            newest_column: 0,
             partitioned: false,
             unlogged: false,
             estimated_rows: 0,
@@ -266,6 +278,7 @@ mod tests {
         assert_eq!((value("name"), value("topic.prefix")), ("pipectl_shop", "shop"));
         assert_eq!(value("table.include.list"), "public\\.orders");
         assert_eq!(value("column.exclude.list"), "public\\.orders\\.gen,public\\.orders\\.card\\,no");
+        assert_eq!(value("snapshot.select.statement.overrides"), "public.orders");
         assert_eq!(
             value("snapshot.select.statement.overrides.public.orders"),
             "SELECT * FROM \"public\".\"orders\" WHERE (region = 'EU')"

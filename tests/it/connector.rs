@@ -290,19 +290,33 @@ fn what_it_sets_loses_nothing() {
     let it = Fixture::new("connector_lossless");
     it.stage.postgres.execute(EDGES);
     it.stage.postgres.execute(&ROWS.replace('@', "0"));
+    it.stage.postgres.execute(
+        "CREATE TABLE public.\"Some Where\" (id int PRIMARY KEY, region text, n int DEFAULT 3, v text DEFAULT 'x');
+         ALTER TABLE public.\"Some Where\" REPLICA IDENTITY FULL;
+         INSERT INTO public.\"Some Where\" SELECT g, CASE g % 2 WHEN 0 THEN 'EU' ELSE 'US' END, NULLIF(g, 4), NULL FROM generate_series(1, 10) AS g",
+    );
     // What a database sets for its sessions decides nothing.
     let hostile =
         "ALTER DATABASE \"@\" SET intervalstyle = 'iso_8601'; ALTER DATABASE \"@\" SET bytea_output = 'escape';
         ALTER DATABASE \"@\" SET datestyle = 'SQL, DMY'";
     it.stage.admin.execute(&hostile.replace('@', &it.stage.name));
-    it.stage.config(&format!("{KAFKA}tables: [edges]\nsync: {{source: kafka, heartbeat: 1s}}\n"));
+    let tables = "tables: [edges, {source: public.Some Where, target: filtered, where: \"region = 'EU'\"}]";
+    it.stage.config(&format!("{KAFKA}{tables}\nsync: {{source: kafka, heartbeat: 1s}}\n"));
     let applied = it.good(&["connector", "apply"]);
     assert!(!applied.stderr.contains("column public.edges"), "{applied}");
     it.stage.postgres.execute(&ROWS.replace('@', "100"));
+    it.stage.postgres.execute("UPDATE public.\"Some Where\" SET n = NULL WHERE id = 6; UPDATE public.\"Some Where\" SET region = 'US' WHERE id = 8");
+    it.stage.postgres.execute("INSERT INTO public.\"Some Where\" VALUES (11, 'US', 1, 'u'), (12, 'EU', NULL, NULL)");
     it.stage.postgres.execute("UPDATE public.edges SET flag = B'1'");
     it.good(&["sync", "--until-caught-up"]);
     let verified = it.pipectl(&["verify", "--show-values"]);
     assert_eq!(verified.status, Some(0), "{verified}");
     let count = format!("SELECT count() FROM `{}`.edges FINAL", it.stage.name);
     assert_eq!(it.stage.clickhouse.value(&count), "6");
+    let filtered =
+        format!("SELECT groupArray((id, n, v)) FROM (SELECT * FROM `{}`.filtered FINAL ORDER BY id)", it.stage.name);
+    assert_eq!(
+        it.stage.clickhouse.value(&filtered),
+        "[(2,2,NULL),(4,NULL,NULL),(6,NULL,NULL),(10,10,NULL),(12,NULL,NULL)]"
+    );
 }

@@ -49,6 +49,7 @@ impl Connect {
             "key.converter.schemas.enable": "false",
             "value.converter": "org.apache.kafka.connect.json.JsonConverter",
             "value.converter.schemas.enable": "false",
+            "value.converter.replace.null.with.default": "false",
         });
         for (name, value) in further {
             config[*name] = Value::from(*value);
