@@ -164,3 +164,21 @@ fn wrong_credentials_are_not_tried_again() {
     assert_eq!(outcome.status, Some(5), "{outcome}");
     assert!(outcome.stderr.contains("hint: check user and password"), "{outcome}");
 }
+
+#[test]
+fn a_server_that_does_not_say_who_it_is_is_asked_again() {
+    let stage = Stage::new("silent_server");
+    stage.config("tables:\n  - source: public.*\n");
+    stage.postgres.execute("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    let proxy = Proxy::to(&stage.postgres.url);
+    proxy.hold(&["IDENTIFY_SYSTEM"]);
+    let mut running = stage.invocation(&["sync"]).env("POSTGRES_URL", &proxy.plain_url(&stage.postgres.url)).spawn();
+    proxy.wait_until_held();
+    running.wait_for("no answer within 10 s; trying again");
+    proxy.release();
+    running.wait_for("streaming from");
+    running.signal("TERM");
+    let outcome = running.ended();
+    assert_eq!(outcome.status, Some(0), "{outcome}");
+    stage.catch_up_and_verify();
+}

@@ -9,7 +9,7 @@ use crate::config::PostgresSettings;
 use crate::error::{Error, Kind, Result};
 use crate::server::postgres::{connect, quote_ident, replication_config, server_error};
 use bytes::Bytes;
-use pgwire_replication::{IdentifySystem, ReplicationClient};
+use pgwire_replication::{IdentifySystem, PgWireError, ReplicationClient};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -17,6 +17,8 @@ const SLOT_STATE: &str = include_str!("../../../sql/postgres/slot_state.sql");
 const BLOCKERS: &str = include_str!("../../../sql/postgres/slot_blockers.sql");
 const END_READER: &str = include_str!("../../../sql/postgres/end_slot_reader.sql");
 const TELL_AFTER: Duration = Duration::from_secs(10);
+/// How long the server may take to let a session in and answer a question that nothing holds up.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// Which server it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,6 +107,21 @@ pub(super) async fn session(settings: &PostgresSettings) -> Result<ReplicationCl
         .map_err(|error| session_error("could not open a replication session", settings, &error))
 }
 
+/// Waits for the answer to a question that nothing holds up. One that is asked in the very moment in which its session fails gets none, and no error either: the
+/// client leaves it in a queue that nobody reads any more.
+///
+/// # Errors
+/// What the session says, with what was tried; [`Kind::SourceUnreachable`] where there is no answer in time.
+pub(super) async fn answered<T>(
+    settings: &PostgresSettings,
+    tried: &str,
+    answer: impl Future<Output = Result<T, PgWireError>>,
+) -> Result<T> {
+    let silent = || PgWireError::Task(format!("no answer within {} s", ANSWER.as_secs()));
+    let answer = tokio::time::timeout(ANSWER, answer).await.unwrap_or_else(|_| Err(silent()));
+    answer.map_err(|error| session_error(tried, settings, &error))
+}
+
 /// Asks a server who it is.
 ///
 /// # Errors
@@ -131,10 +148,7 @@ pub async fn identify_logical(settings: &PostgresSettings) -> Result<Replication
     let mut session = session(settings).await?;
     let identity = ask_who(&mut session, settings).await?;
     refuse_standby(&mut session, settings, Kind::Source).await?;
-    let rows = session
-        .simple_query("SHOW wal_level")
-        .await
-        .map_err(|error| session_error("could not ask for wal_level", settings, &error))?;
+    let rows = answered(settings, "could not ask for wal_level", session.simple_query("SHOW wal_level")).await?;
     match value(&rows, 0).as_deref() {
         None | Some("logical") => Ok(identity),
         Some(level) => {
@@ -147,10 +161,8 @@ pub async fn identify_logical(settings: &PostgresSettings) -> Result<Replication
 }
 
 async fn refuse_standby(session: &mut ReplicationClient, settings: &PostgresSettings, kind: Kind) -> Result<()> {
-    let rows = session
-        .simple_query("SELECT pg_catalog.pg_is_in_recovery()")
-        .await
-        .map_err(|error| session_error("could not ask whether the server is a standby", settings, &error))?;
+    let asked = session.simple_query("SELECT pg_catalog.pg_is_in_recovery()");
+    let rows = answered(settings, "could not ask whether the server is a standby", asked).await?;
     if value(&rows, 0).as_deref() != Some("t") {
         return Ok(());
     }
@@ -160,11 +172,7 @@ async fn refuse_standby(session: &mut ReplicationClient, settings: &PostgresSett
 }
 
 async fn ask_who(session: &mut ReplicationClient, settings: &PostgresSettings) -> Result<ReplicationServer> {
-    let identity = session
-        .identify_system()
-        .await
-        .map_err(|error| session_error("could not identify the server", settings, &error))?;
-    Ok(identity.into())
+    Ok(answered(settings, "could not identify the server", session.identify_system()).await?.into())
 }
 
 /// A value of the first row.
@@ -204,6 +212,8 @@ pub async fn create_slot(
     patience: &Patience<'_>,
 ) -> Result<CreatedSlot> {
     let mut session = session(settings).await?;
+    // Making the slot may take as long as others' transactions: whether the server answers at all is seen before.
+    ask_who(&mut session, settings).await?;
     let kind = if temporary { " TEMPORARY" } else { "" };
     let command = format!("CREATE_REPLICATION_SLOT {}{kind} LOGICAL pgoutput EXPORT_SNAPSHOT", quote_ident(name));
     let (started, mut stop) = (Instant::now(), patience.stop.clone());

@@ -1,7 +1,6 @@
 //! Where a server's timeline comes from.
 
-use super::slot::session;
-use super::stream::session_error;
+use super::slot::{answered, session};
 use crate::change::Lsn;
 use crate::config::PostgresSettings;
 use crate::error::Result;
@@ -25,10 +24,9 @@ pub async fn timeline_history(settings: &PostgresSettings, timeline: u32) -> Res
     if timeline <= 1 {
         return Ok(Vec::new());
     }
-    let rows =
-        session(settings).await?.simple_query(&format!("TIMELINE_HISTORY {timeline}")).await.map_err(|error| {
-            session_error(&format!("could not read the history of timeline {timeline}"), settings, &error)
-        })?;
+    let (mut session, question) = (session(settings).await?, format!("TIMELINE_HISTORY {timeline}"));
+    let tried = format!("could not read the history of timeline {timeline}");
+    let rows = answered(settings, &tried, session.simple_query(&question)).await?;
     let content = rows.first().and_then(|row| row.get(1)).and_then(Option::as_ref);
     Ok(content.map(|content| forks(&String::from_utf8_lossy(content))).unwrap_or_default())
 }
