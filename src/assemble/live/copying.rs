@@ -7,7 +7,7 @@ use super::unsaid::happened;
 use super::{Fit, LiveTables};
 use crate::batch::{Layout, LayoutColumn, LogForm};
 use crate::change::{Lsn, TableName, TableSchema, Version};
-use crate::checkpoint::{CopyAnswer, ExchangeRecord, MarkRecord, TablePhase, TableRecord};
+use crate::checkpoint::{CopiedRecord, CopyAnswer, ExchangeRecord, MarkRecord, TablePhase, TableRecord};
 use crate::config::{DroppedPartitions, Settings, SyncSource};
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
@@ -301,10 +301,13 @@ impl LiveTables {
             return self.copied(relation).await;
         }
         let uuid = self.shadows().uuid(&active.shadow).await?;
+        // The shadow has changes that were committed between the copy's version and its snapshot, and they win against the copied rows: all of them count.
+        let from = complete.version.transaction();
+        let of_rows = |copied: CopiedRecord| CopiedRecord { until: from.to_string(), ..copied };
         let becomes = TableRecord {
             copied_rows: complete.rows,
-            first_commit: Some(complete.first_commit.to_string()),
-            copied: complete.copied.clone().filter(|_| !plan.keeps_deleted),
+            first_commit: Some(if plan.log.is_some() { complete.first_commit } else { from }.to_string()),
+            copied: complete.copied.clone().filter(|_| !plan.keeps_deleted).map(of_rows),
             // Of a topic with several partitions older rows may still come.
             truncated: self.state.tables.get(&relation).and_then(|record| record.truncated.clone()),
             snapshot: self.state.tables.get(&relation).and_then(|record| record.snapshot.clone()),
@@ -373,14 +376,12 @@ impl LiveTables {
         if let Some((truncated, at)) = self.copies.places.truncated(complete.relation).filter(|(at, _)| *at > version) {
             sink.truncate(&Truncation { layout: Arc::clone(&active.layout), version: truncated, at }).await?;
         }
-        match complete.copied {
+        if plan.log.is_some() {
+            self.shadows().drop_copied(plan, version, complete.first_commit).await?;
+        } else if !plan.keeps_deleted {
             // What came before the copy, and is not in it, is gone: perhaps without a word of the stream.
-            Some(_) if plan.log.is_none() && !plan.keeps_deleted => {
-                let (layout, at) = (Arc::clone(&active.layout), super::super::kept::now());
-                sink.truncate(&Truncation { layout, version, at }).await?;
-            }
-            None if !plan.keeps_deleted => self.shadows().drop_copied(plan, version, complete.first_commit).await?,
-            _ => {}
+            let (layout, at) = (Arc::clone(&active.layout), super::super::kept::now());
+            sink.truncate(&Truncation { layout, version, at }).await?;
         }
         if plan.log == Some(LogForm::Signed) {
             return self.shadows().carry_truncation(plan, version, complete.first_commit).await;
