@@ -85,6 +85,12 @@ fn a_running_sync_copies_tables_again() {
     assert!(told.contains("public.docs is copied again"), "{told}");
     assert_eq!(reader.fewest_and_most(), (2999, 3000), "readers saw the old rows, then the new ones");
     stage.postgres.execute("INSERT INTO log SELECT g FROM generate_series(1, 100) AS g");
+    // Two who want the same are both answered.
+    let mut first = stage.invocation(&["resync", "steady", "--max-rows-per-second", "1500"]).spawn();
+    first.wait_for("asking the running sync");
+    resync(&stage, &["steady"]);
+    let first = first.finish(SOON);
+    assert_eq!(first.status, Some(0), "{first}");
     load.stop();
     let all = stage.pipectl(&["resync", "--all"]);
     assert!(all.status == Some(5) && all.stderr.contains("while sync is stopped"), "{all}");

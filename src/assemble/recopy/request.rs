@@ -74,7 +74,10 @@ pub(crate) async fn ask_running(
             copies => copies?,
         };
         let answers = asked.plans.iter().map(|plan| {
-            let answer = copies.answers.get(&plan.schema.relid).filter(|answer| answer.id == id);
+            // A newer wish for the same table takes the place of ours: what becomes of it serves us as well.
+            let newest = copies.requests.get(&plan.schema.relid).map(|request| &request.id);
+            let answer = copies.answers.get(&plan.schema.relid);
+            let answer = answer.filter(|answer| answer.id == id || Some(&answer.id) == newest);
             (plan, answer.cloned().unwrap_or_default())
         });
         if seen.all_final(answers, progress) {
