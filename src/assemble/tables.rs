@@ -37,17 +37,18 @@ pub(super) async fn make_tables(
     }
     let mut planned = plan(&settings, &facts);
     if remake_unused((&settings, server), &planned, &state, progress).await? {
-        planned = plan(&settings, &gather(&settings, postgres, server).await?);
+        facts = gather(&settings, postgres, server).await?;
+        planned = plan(&settings, &facts);
     }
     park_refused(&mut planned, facts.source.as_deref().unwrap_or_default(), store).await?;
-    park_left_out(&settings, facts.source.as_deref().unwrap_or_default(), store).await?;
+    // Tables that were parked just now are neither left out nor planned: of all others the state is as it was.
+    park_left_out((&settings, facts.source.as_deref().unwrap_or_default()), (&state, store)).await?;
     for warning in &planned.warnings {
         progress.note(format!("warning: {warning}"));
     }
-    let gone = gone(&planned, &facts.stored, &store.load().await?)?;
-    for (relation, reason) in &gone {
-        copy(store, *relation, reason).await?;
-        store.park(*relation, reason, Version::SNAPSHOT).await?;
+    for (relation, reason) in gone(&planned, &facts.stored, &state)? {
+        copy(store, relation, &reason).await?;
+        store.park(relation, &reason, Version::SNAPSHOT).await?;
     }
     apply(&planned, server, |step| progress.note(step.to_string())).await?;
     let wanted = |plan: &TablePlan| options.wants(&plan.schema.name);
@@ -145,9 +146,11 @@ async fn park_refused(planned: &mut Plan, source: &[TableSchema], store: &mut St
 }
 
 /// A table of the pipeline that can no longer take part, such as one that has lost its key, is left behind: what is stored of it is no longer what the source has.
-async fn park_left_out(settings: &Settings, source: &[TableSchema], store: &mut StateStore) -> Result<()> {
-    let state = store.load().await?;
-    let since = state.checkpoint.map(|record| record.position().end).unwrap_or_default();
+async fn park_left_out(
+    (settings, source): (&Settings, &[TableSchema]),
+    (state, store): (&State, &mut StateStore),
+) -> Result<()> {
+    let since = state.checkpoint.as_ref().map(|record| record.position().end).unwrap_or_default();
     for schema in source {
         let is_followed = state.tables.get(&schema.relid).is_some_and(|record| record.phase == TablePhase::Ready);
         let Some(rule) = settings.rule_for(&schema.name).filter(|_| is_followed) else { continue };

@@ -1,6 +1,6 @@
 //! The records of the state. Fields are only ever added, with a default, so that an older record reads on; their order is that of the JSON.
 
-use crate::change::{Copied, Lsn, Position, Reached, TableSchema};
+use crate::change::{Copied, Lsn, Position, Reached, TableName, TableSchema};
 use crate::server::postgres::HeapMark;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -146,7 +146,7 @@ pub struct TableRecord {
     /// Rows of its last copy.
     #[serde(default)]
     pub copied_rows: u64,
-    /// The first commit that is not part of its copy, where that was made after the slot.
+    /// What was committed before is part of its copy, where that was made after the slot.
     #[serde(default)]
     pub first_commit: Option<String>,
     /// Which changes its copy has, where rows stand each for itself and records of topics tell of them.
@@ -223,6 +223,12 @@ pub struct MarkRecord {
 }
 
 impl TableRecord {
+    /// The name under which it was taken in.
+    pub fn source_name(&self) -> Option<TableName> {
+        let (schema, name) = self.source.split_once('.')?;
+        Some(TableName::new(schema, name))
+    }
+
     /// Notes what the catalog says of the table's columns now. Whether anything was new.
     pub fn learn(&mut self, schema: &TableSchema) -> bool {
         let known = (self.missing.len(), self.columns.len(), self.newest_column);

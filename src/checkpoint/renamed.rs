@@ -1,7 +1,7 @@
 //! Tables that were renamed at the source: known by their id, they go on into the table they went into before.
 
 use super::State;
-use crate::change::{TableName, TableSchema};
+use crate::change::TableSchema;
 use crate::config::Settings;
 
 /// The settings with an entry for each table that has another name by now: the old name's entry, with its place at the destination.
@@ -12,7 +12,7 @@ pub fn follow(settings: &Settings, state: &State, schemas: &[TableSchema]) -> Se
     for schema in schemas {
         let name = schema.name.to_string();
         let Some(record) = state.tables.get(&schema.relid).filter(|record| record.source != name) else { continue };
-        let old = record.source.split_once('.').map(|(schema, name)| TableName::new(schema, name));
+        let old = record.source_name();
         let rule = old.as_ref().and_then(|old| settings.rule_for(old)).or_else(|| settings.rule_for(&schema.name));
         let Some(mut rule) = rule.cloned() else { continue };
         settings.tables.retain(|other| other.source != record.source);

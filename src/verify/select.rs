@@ -1,8 +1,7 @@
 //! Which tables are compared: those of the configuration that are replicated.
 
 use super::compared::Table;
-use crate::change::TableName;
-use crate::checkpoint::{State, StateStore, follow};
+use crate::checkpoint::{StateStore, TableRecord, follow};
 use crate::config::{Settings, TableRule};
 use crate::error::{Error, Kind, Result};
 use crate::server::clickhouse;
@@ -32,7 +31,7 @@ pub async fn select(settings: &Settings, connection: &Connection, patterns: &[St
     let settings = &follow(settings, &state, &schemas);
     for schema in schemas {
         let Some(rule) = settings.rule_for(&schema.name) else { continue };
-        let before = former_name(&state, schema.relid);
+        let before = state.tables.get(&schema.relid).and_then(TableRecord::source_name);
         let takes = |pattern: &TableRule| {
             pattern.takes(&schema.name) || before.as_ref().is_some_and(|name| pattern.takes(name))
         };
@@ -58,10 +57,4 @@ pub async fn select(settings: &Settings, connection: &Connection, patterns: &[St
             .hint("name the pipeline's tables under `tables` in the configuration"));
     }
     Ok(selected)
-}
-
-/// The name under which a table was taken in.
-fn former_name(state: &State, relation: u32) -> Option<TableName> {
-    let (schema, name) = state.tables.get(&relation)?.source.split_once('.')?;
-    Some(TableName::new(schema, name))
 }

@@ -1,6 +1,6 @@
 //! What a copy asks of the tables of a running stream, done between two changes.
 
-use super::super::kept::Kept;
+use super::super::kept::{Kept, now};
 use super::super::prepare::table_record;
 use super::super::recopy::{Ask, Begun, Complete, Exchanged, Place, Shadow, Want, gone_name, shadow_name};
 use super::unsaid::happened;
@@ -380,7 +380,7 @@ impl LiveTables {
             self.shadows().drop_copied(plan, version, complete.first_commit).await?;
         } else if !plan.keeps_deleted {
             // What came before the copy, and is not in it, is gone: perhaps without a word of the stream.
-            let (layout, at) = (Arc::clone(&active.layout), super::super::kept::now());
+            let (layout, at) = (Arc::clone(&active.layout), now());
             sink.truncate(&Truncation { layout, version, at }).await?;
         }
         if plan.log == Some(LogForm::Signed) {
