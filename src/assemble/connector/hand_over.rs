@@ -44,7 +44,9 @@ pub(in crate::assemble) async fn stop(settings: &Settings) -> Result<()> {
     let server = postgres(settings)?;
     if let Some(config) = connect.config(&name).await? {
         let ran = runs(settings).await?;
-        connect.stop(&name).await?;
+        if !connect.stop(&name).await? {
+            return Err(cannot_stop());
+        }
         has_stopped(&connect, &name).await?;
         let offsets = connect.offsets(&name).await?;
         let copies_first = config.get("snapshot.mode").is_none_or(|mode| mode != "no_data" && mode != "never");
@@ -64,6 +66,10 @@ pub(in crate::assemble) async fn stop(settings: &Settings) -> Result<()> {
         tokio::time::sleep(PAUSE).await;
     }
     Ok(())
+}
+
+fn cannot_stop() -> Error {
+    Error::new(Kind::Source, "the worker cannot stop a connector").hint("this needs Kafka Connect 3.7 or later")
 }
 
 async fn has_stopped(connect: &Connect, name: &str) -> Result<()> {
@@ -101,8 +107,7 @@ pub(in crate::assemble) async fn prepare_stopped(plan: &ConnectorPlan) -> Result
         plan.connect.create_stopped(&plan.name, &plan.config).await.map_err(too_old)?;
     }
     if !forget(&plan.connect, &plan.name).await? {
-        return Err(Error::new(Kind::Source, "the worker cannot stop a connector")
-            .hint("this needs Kafka Connect 3.7 or later"));
+        return Err(cannot_stop());
     }
     plan.connect.put_config(&plan.name, &plan.config).await
 }

@@ -56,9 +56,9 @@ pub async fn remove(settings: &Settings, options: RemoveOptions) -> Result<Remov
     Ok(removed)
 }
 
-/// Forgets what a connector stored of its position. Where the worker cannot, the connector only ends.
+/// Forgets what a connector stored of its position; false where the worker cannot.
 pub(super) async fn forget(connect: &Connect, name: &str) -> Result<bool> {
-    if connect.stop(name).await.is_err() {
+    if !connect.stop(name).await? {
         return Ok(false);
     }
     let deadline = Instant::now() + LAST_BREATH;

@@ -18,6 +18,8 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a group that rebalances is waited for: it refuses changes meanwhile (409).
 const REBALANCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(300);
+/// Between two looks for the status of a connector that was removed: it takes some 10 to 30 ms.
+const LAST_WORD: Duration = Duration::from_millis(20);
 
 /// Kafka Connect: one worker of a group, which passes on what another has to do.
 #[derive(Debug, Clone)]
@@ -159,20 +161,34 @@ impl Connect {
         self.run(Method::PUT, &path(name, "/resume"), &format!("could not resume connector \"{name}\"")).await
     }
 
-    /// Ends a connector's tasks and keeps the connector (Kafka 3.5 and later).
+    /// Ends a connector's tasks and keeps the connector; false where the worker cannot (before Kafka 3.5).
     ///
     /// # Errors
     /// As for [`Connect::worker`].
-    pub async fn stop(&self, name: &str) -> Result<()> {
-        self.run(Method::PUT, &path(name, "/stop"), &format!("could not stop connector \"{name}\"")).await
+    pub async fn stop(&self, name: &str) -> Result<bool> {
+        let tried = format!("could not stop connector \"{name}\"");
+        let answer = self.change(Method::PUT, &path(name, "/stop"), None, &tried).await?;
+        if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
+            return Ok(false);
+        }
+        accepted(&answer).map_err(|refused| refused.error(&refused.text, &tried))?;
+        Ok(true)
     }
 
     /// Removes a connector. What it stored of its position stays, and a new one of its name goes on from there.
     ///
+    /// A worker answers before it has taken the connector's status away; it is waited for, since who makes a connector of the same name at once would
+    /// read the old one's state.
+    ///
     /// # Errors
     /// As for [`Connect::worker`].
     pub async fn delete(&self, name: &str) -> Result<()> {
-        self.run(Method::DELETE, &path(name, ""), &format!("could not delete connector \"{name}\"")).await
+        self.run(Method::DELETE, &path(name, ""), &format!("could not delete connector \"{name}\"")).await?;
+        let deadline = Instant::now() + REBALANCE;
+        while self.status(name).await?.is_some() && Instant::now() < deadline {
+            tokio::time::sleep(LAST_WORD).await;
+        }
+        Ok(())
     }
 
     /// What a connector stored of its position, one object a source partition (Kafka 3.5 and later).
