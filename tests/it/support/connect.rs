@@ -126,10 +126,28 @@ impl Connect {
         self.wait_until_it_runs();
     }
 
+    /// Stops the connector, and waits until it has left the slot.
+    pub(crate) fn stop(&self, stage: &Stage) {
+        let (status, answer) = self.request("PUT", &format!("/connectors/{}/stop", self.name()), &Value::Null);
+        assert_eq!(status, 204, "{answer}");
+        Self::wait_until_its_slot_is_left(stage);
+    }
+
+    /// Lets a connector go on that was stopped, and waits until it streams.
+    pub(crate) fn resume(&self, stage: &Stage) {
+        let (status, answer) = self.request("PUT", &format!("/connectors/{}/resume", self.name()), &Value::Null);
+        assert_eq!(status, 202, "{answer}");
+        self.wait_until_it_streams(stage);
+    }
+
     /// Deletes the connector, and waits until it has left the slot.
     pub(crate) fn delete(&self, stage: &Stage) {
         let (status, answer) = self.request("DELETE", &format!("/connectors/{}", self.name()), &Value::Null);
         assert!(matches!(status, 204 | 404), "{status}: {answer}");
+        Self::wait_until_its_slot_is_left(stage);
+    }
+
+    fn wait_until_its_slot_is_left(stage: &Stage) {
         let active =
             format!("SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'pipectl_{}' AND active", stage.name);
         stage.wait_until("the connector has left its slot", |stage| stage.admin.value(&active) == "0");

@@ -29,7 +29,9 @@ impl Piped {
 
     /// The connector streams before the last records of its copy are in their topics, or these are even made.
     fn wait_for_the_copy(&self) {
-        for row in self.stage.postgres.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public'") {
+        // Rows of a partition come under the root's name.
+        let tables = "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = 'public'::regnamespace";
+        for row in self.stage.postgres.rows(tables) {
             let table = row[0].clone().unwrap();
             let rows = self.stage.postgres.value(&format!("SELECT count(*) FROM public.\"{table}\""));
             self.kafka.wait_for(&self.topic(&table), rows.parse().unwrap());
