@@ -2,6 +2,7 @@
 
 use crate::config::{HttpUrl, Secret};
 use crate::error::{Error, Kind, Result, chain};
+use crate::server::tls_fault::TlsFault;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderValue, Method, Request, StatusCode};
@@ -96,8 +97,7 @@ impl Http {
             .body(call.body.map_or_else(Body::empty, Body::from))
             .map_err(|error| Error::new(Kind::Config, format!("could not ask {}", self.server)).because(error))?;
         let answer = async {
-            // The client's own text is only that it failed.
-            let response = self.client.request(request).await.map_err(|error| self.unreachable(chain(&error)))?;
+            let response = self.client.request(request).await.map_err(|error| self.failed(&error))?;
             let status = response.status();
             let body = to_bytes(Body::new(response.into_body()), LARGEST_ANSWER)
                 .await
@@ -107,6 +107,15 @@ impl Http {
         match tokio::time::timeout(call.timeout, answer).await {
             Ok(answer) => answer,
             Err(_) => Err(self.unreachable(format!("no answer within {} s", call.timeout.as_secs()))),
+        }
+    }
+
+    fn failed(&self, error: &hyper_util::client::legacy::Error) -> Error {
+        // The client's own text is only that it failed.
+        let unreachable = self.unreachable(chain(error));
+        match TlsFault::of(error) {
+            Some(fault) => unreachable.hint(fault.hint("kafka.ca_file", "is it http:// instead of https://?")),
+            None => unreachable,
         }
     }
 

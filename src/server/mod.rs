@@ -6,3 +6,4 @@ mod http;
 pub mod kafka;
 pub mod postgres;
 pub mod registry;
+mod tls_fault;

@@ -178,6 +178,11 @@ impl<'a> Attempts<'a> {
         self.count += 1;
         self.progress.retries.store(u64::from(self.count), Ordering::Relaxed);
         self.progress.note(format!("{}; trying again in {:.1} s", error.with_causes(), self.pause.as_secs_f64()));
+        if self.count == 1
+            && let Some(hint) = error.hint_text()
+        {
+            self.progress.note(format!("hint: {hint}"));
+        }
         tokio::select! {
             () = tokio::time::sleep(self.pause) => {}
             _ = self.stop.wait_for(|stop| *stop) => return Err(error),

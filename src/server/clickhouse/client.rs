@@ -3,6 +3,7 @@
 use crate::config::ClickHouseSettings;
 use crate::error::{Error, Kind, Result};
 use crate::server::http::tls;
+use crate::server::tls_fault::TlsFault;
 use clickhouse::{Client, Compression};
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client as HttpClient;
@@ -68,7 +69,8 @@ impl Server {
         for (name, value) in parameters {
             query = query.param(name, value);
         }
-        query.execute().await.map_err(|error| server_error("could not run a statement in ClickHouse", error))
+        let tried = format!("could not run a statement in ClickHouse at {}", self.address);
+        query.execute().await.map_err(|error| server_error(&tried, error))
     }
 
     /// Runs a query and returns its rows, one JSON object a row (`JSONEachRow`, 64-bit integers as text).
@@ -92,7 +94,8 @@ impl Server {
     /// # Errors
     /// As [`server_error`] sorts them.
     pub async fn bytes(&self, sql: &str, parameters: &[(&str, &str)], format: &str) -> Result<Vec<u8>> {
-        let failed = |error| server_error("could not query ClickHouse", error);
+        let tried = format!("could not query ClickHouse at {}", self.address);
+        let failed = |error| server_error(&tried, error);
         let mut query = self
             .client
             .query_raw(sql)
@@ -112,6 +115,13 @@ impl Server {
 /// The codes are those of <https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp>.
 pub fn server_error(tried: &str, error: clickhouse::error::Error) -> Error {
     use clickhouse::error::Error as E;
+    if let Some(fault) = TlsFault::of(&error) {
+        let kind = if fault.may_pass() { Kind::DestinationUnreachable } else { Kind::Destination };
+        return Error::new(kind, tried).because(error).hint(fault.hint(
+            "clickhouse.ca_file",
+            "https:// in `clickhouse.url` belongs to its port for HTTPS (8443 by default), http:// to the other one (8123)",
+        ));
+    }
     let (kind, hint) = match &error {
         E::Network(_) | E::TimedOut => (
             Kind::DestinationUnreachable,

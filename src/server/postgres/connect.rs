@@ -8,6 +8,7 @@ use super::quote::quote_ident;
 use super::tls;
 use crate::config::{PostgresSettings, SslMode};
 use crate::error::{Error, Kind, Result};
+use crate::server::tls_fault::TlsFault;
 use pgwire_replication::{ReplicationConfig, TlsConfig};
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -170,8 +171,11 @@ pub fn replication_config(settings: &PostgresSettings) -> Result<ReplicationConf
 
 fn could_not_connect(settings: &PostgresSettings, error: tokio_postgres::Error) -> Error {
     let target = format!("could not connect to Postgres at {}:{}", settings.host, settings.port);
+    let fault = TlsFault::of(&error);
     let mut wrapped = server_error(&target, error);
-    if wrapped.hint_text().is_none() {
+    if let Some(fault) = fault {
+        wrapped = wrapped.hint(fault.hint("postgres.sslrootcert", "check `postgres.sslmode` and the port"));
+    } else if wrapped.hint_text().is_none() {
         wrapped = match wrapped.kind() {
             Kind::SourceUnreachable => wrapped.hint("check host and port, and that Postgres is running and reachable"),
             _ => wrapped,
