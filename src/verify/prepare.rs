@@ -25,6 +25,12 @@ pub(super) async fn calendar(server: &Server) -> Result<Calendar> {
 pub(super) struct Stored<'a>(pub(super) &'a StoredTable);
 
 impl Stored<'_> {
+    /// A column of pipectl's own that the table has not: it was made for another `mode`, or for rows that do not stay.
+    pub(super) fn lacks(&self, table: &Table) -> Option<String> {
+        let mut own = table.plan.shape().added.into_iter().map(|column| column.name);
+        own.find(|name| self.0.column(name).is_none())
+    }
+
     /// The columns of both sides; which ones cannot be compared goes into the report.
     pub(super) fn columns(&self, table: &Table, calendar: &Calendar, report: &mut TableReport) -> ComparedTable {
         let mut columns = Vec::new();

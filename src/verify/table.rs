@@ -99,6 +99,13 @@ impl Comparison<'_> {
             report.problem = Some("ClickHouse has no such table".to_owned());
             return Ok(report);
         };
+        if let Some(missing) = stored.lacks(table) {
+            report.problem = Some(format!(
+                "it is stored in another form than the configuration asks for: it has no column \"{missing}\""
+            ));
+            report.reason = self.reason(table.plan.schema.relid).await?;
+            return Ok(report);
+        }
         let compared = stored.columns(table, &self.calendar, &mut report);
         if compared.columns.is_empty() || compared.key.len() < table.key().len() {
             return Ok(report);

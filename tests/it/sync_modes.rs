@@ -385,3 +385,28 @@ fn rows_without_a_key_are_there_as_often_as_in_the_source() {
         "[]"
     );
 }
+
+/// The configuration asks for another form than the table has: that is said, and `resync` is the way.
+#[test]
+fn verify_names_a_table_that_is_stored_in_another_form() {
+    let stage = Stage::new("another_form");
+    stage.postgres.execute(
+        "CREATE TABLE public.t (id int PRIMARY KEY, v text); ALTER TABLE public.t REPLICA IDENTITY FULL; INSERT INTO public.t VALUES (1, 'a'), (2, 'b')",
+    );
+    let rule = |rest: &str| stage.config(&format!("tables:\n  - source: public.t\n{rest}"));
+    rule("");
+    stage.catch_up_and_verify();
+    for (form, column) in [("    mode: log\n", "_ordinal"), ("", "_deleted")] {
+        rule(form);
+        let sync = stage.pipectl(&["sync", "--until-caught-up"]);
+        assert_eq!(sync.status, Some(7), "{form}: {sync}");
+        let verify = stage.pipectl(&["verify"]);
+        assert_eq!(verify.status, Some(4), "{form}: {verify}");
+        let told = "public.t: it is stored in another form than the configuration asks for: it has no column";
+        assert!(verify.stdout.contains(&format!("{told} \"{column}\"")), "{form}: {verify}");
+        assert!(verify.stdout.contains("public.t: it is parked: "), "{form}: {verify}");
+        let resync = stage.pipectl(&["resync", "public.t", "--yes"]);
+        assert_eq!(resync.status, Some(0), "{form}: {resync}");
+        stage.catch_up_and_verify();
+    }
+}
