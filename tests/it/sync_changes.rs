@@ -1,6 +1,6 @@
 //! Changes of rows, each kind, from Postgres to ClickHouse by the real binary.
 
-use crate::support::{Outcome, Stage};
+use crate::support::{Mark, Outcome, Stage};
 
 /// A pipeline between the two databases of a test.
 pub(crate) struct Pipeline {
@@ -53,39 +53,14 @@ impl Pipeline {
 
     /// Remembers where the stream is, to begin there again.
     pub(crate) fn mark(&self) -> Mark {
-        let checkpoint = self.ch("SELECT argMax(value, sequence) FROM {db}.pipectl_state WHERE kind = 'checkpoint'");
-        self.stage.admin.execute(&format!(
-            "SELECT pg_copy_logical_replication_slot(slot_name, '{0}_mark') FROM pg_replication_slots WHERE database = '{0}'",
-            self.stage.name
-        ));
-        Mark { checkpoint }
+        Mark::of(&self.stage)
     }
 
-    /// Puts slot and checkpoint back to where they were: everything since is sent, and stored, once more.
+    /// Everything since then is sent, and stored, once more.
     pub(crate) fn replay(&self, mark: &Mark) -> Outcome {
-        let name = &self.stage.name;
-        let slot = self.stage.admin.value(&format!(
-            "SELECT slot_name FROM pg_replication_slots WHERE database = '{name}' AND slot_name <> '{name}_mark'"
-        ));
-        // The server's side of a stream ends a little after the process that read it.
-        self.stage.wait_until("nobody reads the slot", |stage| {
-            stage.admin.value(&format!("SELECT active FROM pg_replication_slots WHERE slot_name = '{slot}'")) == "f"
-        });
-        self.stage.admin.execute(&format!("SELECT pg_drop_replication_slot('{slot}')"));
-        self.stage.admin.execute(&format!("SELECT pg_copy_logical_replication_slot('{name}_mark', '{slot}')"));
-        self.stage.clickhouse.execute(&format!(
-            "INSERT INTO {{db}}.pipectl_state (pipeline, transport, slot, kind, name, value, sequence)
-             SELECT pipeline, transport, slot, kind, name, '{}', (SELECT max(sequence) FROM {{db}}.pipectl_state) + 1
-             FROM {{db}}.pipectl_state WHERE kind = 'checkpoint' LIMIT 1",
-            mark.checkpoint
-        ));
+        mark.rewind(&self.stage);
         self.sync()
     }
-}
-
-/// A place in the stream.
-pub(crate) struct Mark {
-    checkpoint: String,
 }
 
 /// Long and not to be compressed: stored out of line.

@@ -1,6 +1,6 @@
 //! A pipeline that is killed, or stopped, goes on where it was: nothing is lost, nothing stays twice.
 
-use crate::support::{Postgres, Proxy, Running, Stage, Verdict};
+use crate::support::{Mark, Postgres, Proxy, Running, Stage, Verdict};
 use crate::sync_faults::stop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -319,7 +319,7 @@ fn confirmed(stage: &Stage) -> String {
     ))
 }
 
-fn checkpoint(stage: &Stage) -> String {
+pub(crate) fn checkpoint(stage: &Stage) -> String {
     stage.clickhouse.value(
         "SELECT JSONExtractString(argMax(value, sequence), 'end') FROM {db}.pipectl_state WHERE kind = 'checkpoint'",
     )
@@ -331,9 +331,7 @@ fn the_whole_log_once_more_changes_nothing() {
     stage.config("tables:\n  - source: public.*\nsync:\n  batch: {max_rows: 300}\n");
     stage.postgres.execute(DOCS);
     stage.catch_up_and_verify();
-    let slot = format!("pipectl_{}", stage.name);
-    stage.admin.value(&format!("SELECT pg_copy_logical_replication_slot('{slot}', '{slot}_old')"));
-    let position = checkpoint(&stage);
+    let mark = Mark::of(&stage);
     let load = Load::start(&stage.postgres.url);
     let before = stage.postgres.value("SELECT max(id) + 900 FROM public.docs WHERE id < 1000000000");
     stage.wait_until("there is a log", |stage| {
@@ -341,16 +339,8 @@ fn the_whole_log_once_more_changes_nothing() {
     });
     load.stop();
     stage.catch_up_and_verify();
-    for round in 0..2 {
-        // The slot and the position as they were before all that.
-        stage.admin.value(&format!("SELECT pg_drop_replication_slot('{slot}')"));
-        stage.admin.value(&format!("SELECT pg_copy_logical_replication_slot('{slot}_old', '{slot}')"));
-        let value = format!(r#"{{"version":1,"commit":"0/0","end":"{position}","xid":0}}"#);
-        stage.clickhouse.execute(&format!(
-            "INSERT INTO {{db}}.pipectl_state (pipeline, transport, slot, kind, name, value, sequence)
-             SELECT pipeline, transport, slot, kind, name, '{value}', {} FROM {{db}}.pipectl_state WHERE kind = 'checkpoint' LIMIT 1",
-            1_000_000 * (round + 1),
-        ));
+    for _ in 0..2 {
+        mark.rewind(&stage);
         let outcome = stage.catch_up_and_verify();
         assert!(!outcome.stderr.contains(" 0 rows of changes stored"), "{outcome}");
     }

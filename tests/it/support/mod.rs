@@ -13,6 +13,7 @@ mod binary;
 mod clickhouse;
 mod connect;
 mod kafka;
+mod mark;
 mod piped;
 mod postgres;
 mod proxy;
@@ -24,6 +25,7 @@ pub(crate) use binary::{Invocation, Outcome, Running};
 pub(crate) use clickhouse::ClickHouse;
 pub(crate) use connect::Connect;
 pub(crate) use kafka::{Kafka, Record};
+pub(crate) use mark::Mark;
 pub(crate) use piped::Piped;
 pub(crate) use postgres::Postgres;
 pub(crate) use proxy::{Proxy, Verdict};
@@ -172,6 +174,21 @@ impl Stage {
         while !holds(self) {
             assert!(Instant::now() < deadline, "still not: {what}");
             std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Has ClickHouse merge everything of every table that is there, the state too.
+    pub(crate) fn merge_all(&self) {
+        let tables =
+            "SELECT name, toString(uuid) AS id FROM system.tables WHERE database = '{}' AND engine LIKE '%MergeTree'";
+        for row in self.clickhouse.rows(&tables.replace("{}", &self.name)) {
+            let (name, id) = (row["name"].as_str().unwrap(), row["id"].as_str().unwrap());
+            if self.clickhouse.try_value(&format!("OPTIMIZE TABLE {{db}}.`{name}` FINAL")).is_none() {
+                // One that was being copied may have gone meanwhile.
+                let left =
+                    format!("SELECT count() FROM system.tables WHERE database = '{}' AND uuid = '{id}'", self.name);
+                assert_eq!(self.clickhouse.value(&left), "0", "{name} could not be merged");
+            }
         }
     }
 
