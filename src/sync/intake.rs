@@ -66,7 +66,7 @@ impl Intake {
         self.position
     }
 
-    /// Rows of the largest open batch.
+    /// Rows of the largest insert that would be sent now: a batch, the gaps, or the deletions of a table whose rows stay.
     pub(super) fn largest(&self) -> usize {
         self.largest
     }
@@ -186,12 +186,17 @@ impl Intake {
         match outcome {
             Ok(()) => Ok(Step::Done),
             Err(StoreFault::Gap { key_changed }) => {
-                self.gaps.push(gap(key_changed));
-                self.count(1, message.len());
+                self.leave_open(gap(key_changed));
                 Ok(Step::Done)
             }
             Err(StoreFault::Row(fault)) => Ok(refused(&layout, fault, version)),
         }
+    }
+
+    fn leave_open(&mut self, gap: Gap) {
+        self.count(1, gap.message.len());
+        self.gaps.push(gap);
+        self.largest = self.largest.max(self.gaps.len());
     }
 
     /// A row that stays although it is gone at the source.
@@ -200,6 +205,7 @@ impl Intake {
             Ok(bytes) => self.count(1, bytes),
             Err(fault) => return refused(layout, fault, version),
         }
+        self.largest = self.largest.max(self.deletions.iter().map(Deletions::rows).max().unwrap_or_default());
         Step::Done
     }
 

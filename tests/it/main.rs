@@ -42,6 +42,7 @@ mod sql_files;
 mod stored_format;
 mod support;
 mod switch;
+mod sync_batches;
 mod sync_changes;
 mod sync_failover;
 #[cfg(feature = "failpoints")]

@@ -47,7 +47,7 @@ impl RecordIntake {
         Self { switched_at, ..Self::default() }
     }
 
-    /// Rows of the largest open batch.
+    /// Rows of the largest insert that would be sent now: a batch, the gaps, or the deletions of a table whose rows stay.
     pub(super) fn largest(&self) -> usize {
         self.largest
     }
@@ -337,11 +337,13 @@ impl RecordIntake {
     }
 
     fn took(&mut self, taken: Taken, rows: usize) {
-        self.largest = self.largest.max(rows);
+        let deletions = self.deletions.iter().map(Deletions::rows).max().unwrap_or_default();
+        self.largest = self.largest.max(rows).max(deletions);
         self.count(taken.rows, taken.bytes);
         if let Some(gap) = taken.gap {
             self.count(1, gap.message.len());
             self.gaps.push(gap);
+            self.largest = self.largest.max(self.gaps.len());
         }
         if let Some(truncation) = taken.truncation {
             self.truncations.push(truncation);

@@ -37,6 +37,10 @@ struct Shared {
 struct Gate {
     /// A piece with all of these texts in it; where there are none, the gate is open.
     texts: Vec<String>,
+    /// How many such pieces go through before.
+    skipped: u32,
+    /// How much of a connection goes through from such a piece on.
+    within: usize,
     /// How many pieces have been held back since it was closed.
     held: u32,
     /// How often it was opened, and what is done then with what waits.
@@ -113,9 +117,20 @@ impl Proxy {
     /// Holds back the next request with all of these texts in it, and those of the kind that follow, until it is let go: whoever sends it stands
     /// exactly there.
     pub(crate) fn hold(&self, texts: &[&str]) {
+        self.hold_behind(0, texts);
+    }
+
+    /// The same, once so many of the kind have gone through.
+    pub(crate) fn hold_behind(&self, count: u32, texts: &[&str]) {
         let mut gate = self.shared.gate.lock().unwrap();
         gate.texts = texts.iter().map(|text| (*text).to_owned()).collect();
-        gate.held = 0;
+        (gate.skipped, gate.within, gate.held) = (count, 0, 0);
+    }
+
+    /// Holds a request back in its middle, once more than so many bytes of it have gone through.
+    pub(crate) fn hold_within(&self, texts: &[&str], bytes: usize) {
+        self.hold(texts);
+        self.shared.gate.lock().unwrap().within = bytes;
     }
 
     /// How much was held back since.
@@ -199,9 +214,10 @@ impl Shared {
 
     fn carry_requests(&self, client: &mut TcpStream, server: &mut TcpStream, swallows: &AtomicBool) {
         let mut buffer = vec![0; 1 << 16];
+        let mut begun = None;
         while let Ok(count @ 1..) = client.read(&mut buffer) {
             self.hang();
-            match self.pass(&buffer[..count]) {
+            match self.pass(&buffer[..count], &mut begun) {
                 Verdict::Pass => {}
                 Verdict::LoseAnswer => swallows.store(true, Ordering::SeqCst),
                 Verdict::Drop => return,
@@ -227,11 +243,10 @@ impl Shared {
         }
     }
 
-    /// Waits while the gate is closed to a piece; what becomes of it then.
-    fn pass(&self, piece: &[u8]) -> Verdict {
+    /// Waits while the gate is closed to a piece; what becomes of it then. What was begun is how much has come of a request that is held in its middle.
+    fn pass(&self, piece: &[u8], begun: &mut Option<usize>) -> Verdict {
         let mut gate = self.gate.lock().unwrap();
-        let matches = |text: &String| piece.windows(text.len()).any(|window| window == text.as_bytes());
-        if gate.texts.is_empty() || !gate.texts.iter().all(matches) {
+        if !gate.stops(piece, begun) {
             return Verdict::Pass;
         }
         gate.held += 1;
@@ -242,6 +257,31 @@ impl Shared {
         }
         gate.verdict.clone()
     }
+}
+
+impl Gate {
+    fn is_closed_to(&self, piece: &[u8]) -> bool {
+        !self.texts.is_empty() && self.texts.iter().all(|text| has(piece, text))
+    }
+
+    fn stops(&mut self, piece: &[u8], begun: &mut Option<usize>) -> bool {
+        let is_closed = self.is_closed_to(piece);
+        if self.within > 0 && !self.texts.is_empty() {
+            if is_closed || begun.is_some() {
+                *begun = Some(begun.unwrap_or_default() + piece.len());
+            }
+            return begun.is_some_and(|bytes| bytes > self.within);
+        }
+        if is_closed && self.skipped > 0 {
+            self.skipped -= 1;
+            return false;
+        }
+        is_closed
+    }
+}
+
+fn has(piece: &[u8], text: &str) -> bool {
+    piece.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
 fn port_of(url: &str) -> &str {
