@@ -14,7 +14,7 @@ pub use record::{
     CheckpointRecord, CopiedRecord, CopyAnswer, CopyPhase, CopyRequest, ExchangeRecord, MarkRecord, NullsRecord,
     OffsetRecord, PipelineRecord, RangeRecord, TablePhase, TableRecord,
 };
-pub use renamed::follow;
+pub use renamed::{displaced, follow};
 
 use crate::change::{Offsets, Position, Version};
 use crate::config::{Settings, SyncSource};

@@ -229,6 +229,11 @@ impl TableRecord {
         Some(TableName::new(schema, name))
     }
 
+    /// Whether a table that is to be called so at the destination would be in this one's place.
+    pub fn has_place(&self, target: &str) -> bool {
+        !self.gone && (self.target == target || self.view.as_deref() == Some(target))
+    }
+
     /// Notes what the catalog says of the table's columns now. Whether anything was new.
     pub fn learn(&mut self, schema: &TableSchema) -> bool {
         let known = (self.missing.len(), self.columns.len(), self.newest_column);

@@ -74,6 +74,7 @@ impl TableRule {
             row_filter: None,
             columns: BTreeMap::new(),
             written_out: None,
+            displaced: None,
         }
     }
 

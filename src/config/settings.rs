@@ -195,6 +195,8 @@ pub struct TableRule {
     pub columns: BTreeMap<String, ColumnRule>,
     /// The whole table written out: then nothing is asked of Postgres.
     pub written_out: Option<Vec<WrittenColumn>>,
+    /// Why the table takes no part although the entry is for it. No key of the configuration: it is found out when tables have changed their names.
+    pub displaced: Option<String>,
 }
 
 /// What to do with a table without a key.

@@ -1,5 +1,6 @@
 //! Tables that get another name at the source, and tables that come later.
 
+use crate::support::Stage;
 use crate::sync_changes::Pipeline;
 
 #[test]
@@ -31,6 +32,47 @@ fn a_renamed_table_goes_on_where_it_was() {
     let outcome = pipeline.stage.pipectl(&["verify", "--repair", "--yes"]);
     assert_eq!(outcome.status, Some(0), "{outcome}");
     assert_eq!(pipeline.ch("SELECT n FROM {db}.before FINAL WHERE id = 5"), "5");
+}
+
+/// The rows of two tables must not get into one: the one that was renamed goes on where it was, and the new one waits for a place of its own.
+#[test]
+fn a_table_that_takes_the_name_of_a_renamed_one_is_left_out() {
+    for (config, running) in [("tables: [public.*]\n", false), ("tables: [t]\n", true)] {
+        let stage = Stage::new(&format!("name_taken_{running}"));
+        stage.config(config);
+        stage.postgres.execute("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a'), (2, 'b')");
+        stage.catch_up_and_verify();
+        let swap = "ALTER TABLE t RENAME TO t_old; CREATE TABLE t (id int PRIMARY KEY, v text);
+            INSERT INTO t VALUES (1, 'new'), (9, 'new'); UPDATE t_old SET v = 'old' WHERE id = 2";
+        let told = "table public.t is left out: \"t\" in ClickHouse holds the rows of public.t_old, which was renamed; give this one a `target` of its own";
+        let sync = if running {
+            let mut sync = stage.invocation(&["sync"]).spawn();
+            sync.wait_for("streaming from");
+            stage.postgres.execute(swap);
+            sync.wait_for(told);
+            // Nor is it copied there when somebody asks for it.
+            let resync = stage.pipectl(&["resync", "public.t"]);
+            assert_ne!(resync.status, Some(0), "{config}: {resync}");
+            sync.signal("TERM");
+            sync.ended()
+        } else {
+            stage.postgres.execute(swap);
+            stage.pipectl(&["sync", "--until-caught-up"])
+        };
+        assert_eq!(sync.status, Some(0), "{config}: {sync}");
+        assert!(sync.stderr.contains(told), "{config}: {sync}");
+        let again = stage.pipectl(&["sync", "--until-caught-up"]);
+        assert!(again.status == Some(0) && again.stderr.contains(told), "{config}: {again}");
+        let rows = "SELECT id, v FROM {db}.t FINAL ORDER BY id FORMAT CSV";
+        assert_eq!(stage.clickhouse.value(rows), "1,\"a\"\n2,\"old\"", "{config}");
+        let verify = stage.pipectl(&["verify"]);
+        assert!(verify.status == Some(0) && verify.to_string().contains(told), "{config}: {verify}");
+        stage.config("tables: [public.*, {source: public.t, target: t_new}]\n");
+        stage.catch_up_and_verify();
+        assert_eq!(stage.clickhouse.value(rows), "1,\"a\"\n2,\"old\"", "{config}");
+        let rows = "SELECT id, v FROM {db}.t_new FINAL ORDER BY id FORMAT CSV";
+        assert_eq!(stage.clickhouse.value(rows), "1,\"new\"\n9,\"new\"", "{config}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::unsaid::happened;
 use super::{Fit, LiveTables};
 use crate::batch::{Layout, LayoutColumn, LogForm};
 use crate::change::{Lsn, TableName, TableSchema, Version};
-use crate::checkpoint::{CopiedRecord, CopyAnswer, ExchangeRecord, MarkRecord, TablePhase, TableRecord};
+use crate::checkpoint::{CopiedRecord, CopyAnswer, ExchangeRecord, MarkRecord, TablePhase, TableRecord, displaced};
 use crate::config::{DroppedPartitions, Settings, SyncSource};
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
@@ -160,6 +160,7 @@ impl LiveTables {
         }
         let mut plan = plan_table(&schema, rule, &settings.clickhouse)?;
         same_configuration(want, &plan, &settings)?;
+        self.refuse_displaced(&schema, &rule.target_of(&schema.name)).await?;
         if let Some(begun) = self.begin_leaves(want, &schema).await? {
             return Ok(begun);
         }
@@ -195,6 +196,20 @@ impl LiveTables {
         let active = Active::new((place, shadow), plan, layout, want.request.is_some());
         self.copying.insert(relation, active);
         Ok(begun)
+    }
+
+    /// A copy must not take the place of a table that was renamed, and whose rows go on to come.
+    async fn refuse_displaced(&mut self, schema: &TableSchema, target: &str) -> Result<()> {
+        if self.settings.sync.source != SyncSource::Postgres {
+            return Ok(());
+        }
+        let has_place = |(other, record): &(&u32, &TableRecord)| **other != schema.relid && record.has_place(target);
+        let Some(other) = self.state.tables.iter().find(has_place).map(|(other, _)| *other) else { return Ok(()) };
+        let Some(owner) = self.lookup(other).await? else { return Ok(()) };
+        match displaced(&self.state, target, std::iter::once((other, &owner.name))) {
+            Some(reason) => Err(Error::new(Kind::Config, format!("{} has no place: {reason}", schema.name))),
+            None => Ok(()),
+        }
     }
 
     /// That rows go which stay though they are gone at the source has to be asked for.

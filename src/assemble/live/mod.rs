@@ -26,7 +26,7 @@ use crate::sink::clickhouse::{TablePlan, counting_view_name, ddl, left_out, plan
 use crate::sync::{Progress, retrying};
 use crate::tables::{Facts, apply, plan};
 use copying::{Active, Told};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use unsaid::Seen;
@@ -55,6 +55,8 @@ pub(super) struct LiveTables {
     copies: CopySide,
     /// What the source's catalog said last of each table, and whether that came while it was copied.
     seen: HashMap<u32, Seen>,
+    /// Tables that came and have no place, see [`crate::checkpoint::displaced`].
+    displaced: HashSet<u32>,
     /// Whether the catalog was looked at since the start.
     has_looked: bool,
     /// What is asked next.
@@ -99,6 +101,7 @@ impl LiveTables {
             copying: HashMap::new(),
             copies,
             seen: HashMap::new(),
+            displaced: HashSet::new(),
             // Nobody looks where there is no catalog.
             has_looked: no_catalog,
             next: None,

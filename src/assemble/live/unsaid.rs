@@ -7,8 +7,8 @@ use super::copying::way_out;
 use super::{Fit, LiveTables};
 use crate::batch::LogForm;
 use crate::change::{Lsn, Version};
-use crate::checkpoint::{MarkRecord, TablePhase, TableRecord};
-use crate::config::DroppedPartitions;
+use crate::checkpoint::{MarkRecord, TablePhase, TableRecord, displaced};
+use crate::config::{DroppedPartitions, SyncSource};
 use crate::error::Result;
 use crate::flow::CheckpointStore;
 use crate::server::postgres::{HeapMark, TableMark, marks};
@@ -227,6 +227,20 @@ impl LiveTables {
         Ok(Fit::Park(reason))
     }
 
+    /// Whether the place of a table that came is another one's, which was renamed; that is told once.
+    fn leave_out(&mut self, relation: u32, target: &str, marks: &BTreeMap<u32, TableMark>) -> bool {
+        // A topic has the name that its table had: there the new one goes on in the place.
+        if self.settings.sync.source != SyncSource::Postgres {
+            return false;
+        }
+        let present = marks.iter().map(|(relation, mark)| (*relation, &mark.name));
+        let Some(reason) = displaced(&self.state, target, present) else { return false };
+        if let Some(mark) = marks.get(&relation).filter(|_| self.displaced.insert(relation)) {
+            self.progress.note(format!("warning: table {} is left out: {reason}", mark.name));
+        }
+        true
+    }
+
     /// Tables that came: in the place of one that was dropped, or as new ones. They are copied as soon as may be.
     async fn take_over(&mut self, marks: &BTreeMap<u32, TableMark>) -> Result<()> {
         for (relation, mark) in marks {
@@ -243,6 +257,9 @@ impl LiveTables {
             let dropped =
                 |(other, record): &(&u32, &TableRecord)| record.target == target && !marks.contains_key(*other);
             let replaced = self.state.tables.iter().find(dropped).map(|(other, record)| (*other, record.clone()));
+            if self.leave_out(*relation, &target, marks) {
+                continue;
+            }
             if replaced.is_none() && (!self.copies.joins || !self.copies.options.wants(&mark.name)) {
                 continue;
             }

@@ -112,6 +112,9 @@ pub fn target_name(table: &TableName, rule: &TableRule) -> String {
 
 /// Why a table that the configuration names is not replicated: said as a warning, the others go on. `None` where it is.
 pub fn left_out(schema: &TableSchema, rule: &TableRule) -> Option<String> {
+    if let Some(reason) = &rule.displaced {
+        return Some(format!("table {} is left out: {reason}", schema.name));
+    }
     let reason = if schema.unlogged {
         "is unlogged: its changes never reach the write-ahead log"
     } else if schema.columns.iter().all(|column| column.generated) {
