@@ -40,7 +40,7 @@ use crate::flow::{NoDeadLetters, Source};
 use crate::server::clickhouse;
 use crate::sink::clickhouse::ClickHouseSink;
 use crate::source::postgres::{PostgresRefetch, PostgresStream};
-use crate::sync::{Ended, Progress, Stream, StreamOptions, Writer, retrying};
+use crate::sync::{Ended, Progress, Room, Stream, StreamOptions, Writer, retrying};
 use failover::History;
 use live::{CopySide, LiveTables};
 use lock::PipelineLock;
@@ -138,6 +138,7 @@ async fn stream(
     let writer = Writer {
         sink: fed_sink(settings, &server, &side),
         refetch: PostgresRefetch::new(postgres.clone()),
+        room: Room::of_memory(settings.sync.memory),
         store,
         dead: NoDeadLetters,
         progress: Arc::clone(progress),

@@ -17,6 +17,9 @@ use std::sync::Arc;
 
 /// Rows that are read at the source at once.
 const AT_ONCE: usize = 1000;
+/// Gaps that are filled at once before anything is known of them, and at the most.
+const FIRST_ROWS: usize = 64;
+const MOST_ROWS: usize = 1 << 16;
 
 /// A value that fills a gap.
 #[derive(Debug, Clone)]
@@ -41,23 +44,54 @@ struct Known {
     values: Fills,
 }
 
-/// The gaps of one table with what they need.
+/// Some gaps of one table with what they need.
 struct Task<'a> {
-    layout: Arc<Layout>,
-    gaps: Vec<&'a Gap>,
+    layout: &'a Arc<Layout>,
+    gaps: &'a [&'a Gap],
     /// The key of each, as RowBinary and as the source's texts.
     keys: Vec<(Vec<u8>, Vec<Vec<u8>>)>,
     /// Columns that are left out in any of them.
     columns: Vec<usize>,
 }
 
-/// What closes a group's gaps.
+/// How many gaps are filled at once. The stream does not tell how long the values are that it leaves out, so that this follows from what the last ones took.
+#[derive(Debug)]
+pub struct Room {
+    bytes: usize,
+    rows: usize,
+}
+
+impl Room {
+    /// The share of `sync.memory`: values are there in the server's answer, by their keys, for the next update of the key, and in the batch.
+    pub fn of_memory(memory: usize) -> Self {
+        Self { bytes: memory / 16, rows: FIRST_ROWS }
+    }
+
+    fn learn(&mut self, rows: usize, bytes: usize) {
+        if bytes > self.bytes {
+            self.rows = (rows.saturating_mul(self.bytes) / bytes).max(1);
+        } else if rows == self.rows && bytes <= self.bytes / 2 {
+            self.rows = (self.rows * 2).min(MOST_ROWS);
+        }
+    }
+}
+
+/// What closed a group's gaps.
 #[derive(Debug, Default)]
 pub(super) struct Filled {
-    /// The rows, a batch a table.
-    pub(super) batches: Vec<TableBatch>,
+    /// What was stored.
+    pub(super) rows: Vec<FilledRows>,
     /// Tables with a gap that nothing can fill: they are left behind.
     pub(super) open: Vec<OpenGap>,
+}
+
+/// Rows of a table that are stored.
+#[derive(Debug)]
+pub(super) struct FilledRows {
+    pub(super) layout: Arc<Layout>,
+    pub(super) rows: usize,
+    /// Values that became NULL, by their columns.
+    pub(super) policy_nulls: Vec<(String, u64)>,
 }
 
 /// A gap that nothing can fill.
@@ -68,39 +102,60 @@ pub(super) struct OpenGap {
     pub(super) since: Version,
 }
 
-/// Fills a group's gaps, table by table.
-pub(super) async fn fill(gaps: &[Gap], sink: &impl Sink, refetch: &mut impl Refetch) -> Result<Filled> {
-    let mut tasks: Vec<Task<'_>> = Vec::new();
+/// Fills a group's gaps, table by table, and stores the rows: some after the other, so that the values of all need not be held at once. What was stored before
+/// is the destination's newest row of its key then.
+pub(super) async fn fill(
+    gaps: &[Gap],
+    (sink, refetch): (&impl Sink, &mut impl Refetch),
+    room: &mut Room,
+) -> Result<Filled> {
+    let mut tables: Vec<(&Arc<Layout>, Vec<&Gap>)> = Vec::new();
     for gap in gaps {
-        if let Some(task) = tasks.iter_mut().find(|task| Arc::ptr_eq(&task.layout, &gap.layout)) {
-            task.gaps.push(gap);
-        } else {
-            tasks.push(Task {
-                layout: Arc::clone(&gap.layout),
-                gaps: vec![gap],
-                keys: Vec::new(),
-                columns: Vec::new(),
-            });
+        match tables.iter_mut().find(|(layout, _)| Arc::ptr_eq(layout, &gap.layout)) {
+            Some((_, gaps)) => gaps.push(gap),
+            None => tables.push((&gap.layout, vec![gap])),
         }
     }
     let mut filled = Filled::default();
-    for mut task in tasks {
-        task.read_keys()?;
-        match task.fill(sink, refetch).await {
-            Ok(batch) => filled.batches.push(batch),
-            Err(error) if error.kind() == Kind::Value => {
-                let since = task.gaps.iter().map(|gap| gap.version).min().unwrap_or_default();
-                filled.open.push(OpenGap { relation: task.layout.relation, reason: error.with_causes(), since });
+    for (layout, gaps) in tables {
+        let mut rest = gaps.as_slice();
+        while !rest.is_empty() {
+            let (some, later) = rest.split_at(rest.len().min(room.rows));
+            match Task::of(layout, some)?.fill(sink, refetch).await {
+                Ok((batch, bytes)) => {
+                    sink.insert(&batch).await?;
+                    room.learn(some.len(), bytes.max(batch.bytes()));
+                    filled.rows.push(FilledRows::of(&batch));
+                }
+                Err(error) if error.kind() == Kind::Value => {
+                    let since = some.iter().map(|gap| gap.version).min().unwrap_or_default();
+                    filled.open.push(OpenGap { relation: layout.relation, reason: error.with_causes(), since });
+                    break;
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
+            rest = later;
         }
     }
     Ok(filled)
 }
 
-impl Task<'_> {
+impl FilledRows {
+    fn of(batch: &TableBatch) -> Self {
+        let policy_nulls = batch.policy_nulls().map(|(column, count)| (column.to_owned(), count)).collect();
+        Self { layout: Arc::clone(batch.layout()), rows: batch.rows(), policy_nulls }
+    }
+}
+
+impl<'t> Task<'t> {
+    fn of(layout: &'t Arc<Layout>, gaps: &'t [&'t Gap]) -> Result<Self> {
+        let mut task = Self { layout, gaps, keys: Vec::with_capacity(gaps.len()), columns: Vec::new() };
+        task.read_keys()?;
+        Ok(task)
+    }
+
     fn read_keys(&mut self) -> Result<()> {
-        for gap in &self.gaps {
+        for gap in self.gaps {
             let (mut binary, mut texts) = (Vec::new(), Vec::new());
             let fields: Vec<Field<'_>> = row(gap)?.collect();
             let place = |index: usize| gap.map.fields.iter().position(|field| *field == Some(index));
@@ -108,15 +163,14 @@ impl Task<'_> {
                 let (Some(column), Some(&field)) =
                     (self.layout.columns.get(index), place(index).and_then(|place| fields.get(place)))
                 else {
-                    return Err(unreadable(&self.layout));
+                    return Err(unreadable(self.layout));
                 };
-                let mut buffer =
-                    ColumnBuffer::of(column, self.layout.ranges).ok_or_else(|| unreadable(&self.layout))?;
-                buffer.append(field).map_err(|_| unreadable(&self.layout))?;
+                let mut buffer = ColumnBuffer::of(column, self.layout.ranges).ok_or_else(|| unreadable(self.layout))?;
+                buffer.append(field).map_err(|_| unreadable(self.layout))?;
                 buffer.parts().iter().for_each(|part| binary.extend_from_slice(part));
                 texts.push(match field {
                     Field::Text(text) => text.to_vec(),
-                    _ => return Err(unreadable(&self.layout)),
+                    _ => return Err(unreadable(self.layout)),
                 });
             }
             for (field, place) in fields.iter().zip(&gap.map.fields) {
@@ -131,11 +185,13 @@ impl Task<'_> {
         Ok(())
     }
 
-    async fn fill(&self, sink: &impl Sink, refetch: &mut impl Refetch) -> Result<TableBatch> {
+    /// The rows, and the bytes of values that were read for them at the destination.
+    async fn fill(&self, sink: &impl Sink, refetch: &mut impl Refetch) -> Result<(TableBatch, usize)> {
         let keys: Vec<Vec<u8>> = self.keys.iter().map(|(binary, _)| binary.clone()).collect();
-        let newest = sink.newest(&self.layout, &self.columns, &keys).await?;
+        let newest = sink.newest(self.layout, &self.columns, &keys).await?;
+        let bytes = newest.values().map(|stored| stored.values.len()).sum();
         let mut known: HashMap<&[u8], Known> = HashMap::new();
-        let mut batch = TableBatch::new(Arc::clone(&self.layout)).ok_or_else(|| unreadable(&self.layout))?;
+        let mut batch = TableBatch::new(Arc::clone(self.layout)).ok_or_else(|| unreadable(self.layout))?;
         // Of the others what this update made is already there, or a later state of the row.
         let is_open = |(gap, (key, _)): &Open<'_>| newest.get(key).is_none_or(|stored| stored.version < gap.version);
         let open: Vec<Open<'_>> = self.gaps.iter().copied().zip(&self.keys).filter(is_open).collect();
@@ -153,7 +209,7 @@ impl Task<'_> {
                     }
                 };
                 let Some(fills) = fills else {
-                    batch.push_tombstone(&gap.map, row(gap)?, gap.version).map_err(|_| unreadable(&self.layout))?;
+                    batch.push_tombstone(&gap.map, row(gap)?, gap.version).map_err(|_| unreadable(self.layout))?;
                     known.remove(binary.as_slice());
                     continue;
                 };
@@ -161,7 +217,7 @@ impl Task<'_> {
                 known.insert(binary, Known { version: gap.version, values: self.values_after(gap, fills)? });
             }
         }
-        Ok(batch)
+        Ok((batch, bytes))
     }
 
     /// The fills from an earlier update of the list or from the destination's row, whichever is newer.
@@ -179,10 +235,10 @@ impl Task<'_> {
         let mut rest = newest.values.as_slice();
         let mut values = HashMap::new();
         for &index in &self.columns {
-            let column = self.layout.columns.get(index).ok_or_else(|| unreadable(&self.layout))?;
-            let mut buffer = ColumnBuffer::of(column, self.layout.ranges).ok_or_else(|| unreadable(&self.layout))?;
+            let column = self.layout.columns.get(index).ok_or_else(|| unreadable(self.layout))?;
+            let mut buffer = ColumnBuffer::of(column, self.layout.ranges).ok_or_else(|| unreadable(self.layout))?;
             let start = rest;
-            buffer.append_row_binary(&mut rest).map_err(|_| unreadable(&self.layout))?;
+            buffer.append_row_binary(&mut rest).map_err(|_| unreadable(self.layout))?;
             let value = start.get(..start.len() - rest.len()).unwrap_or_default();
             values.insert(index, Fill::RowBinary(value.to_vec()));
         }
@@ -209,7 +265,7 @@ impl Task<'_> {
         let mut xids: Vec<u32> = gaps.iter().map(|(gap, _)| gap.xid).collect();
         xids.sort_unstable();
         xids.dedup();
-        let mut rows = refetch.current(&self.layout, &self.columns, &keys, &xids).await?;
+        let mut rows = refetch.current(self.layout, &self.columns, &keys, &xids).await?;
         let mut fills = |place: usize| rows.get_mut(place)?.take().map(|row| by_column(&self.columns, row));
         Ok(places.into_iter().map(|(key, place)| (key, fills(place))).collect())
     }
@@ -267,4 +323,24 @@ fn row(gap: &Gap) -> Result<impl Iterator<Item = Field<'_>>> {
 
 fn unreadable(layout: &Layout) -> Error {
     Error::new(Kind::Unexpected, format!("could not read an update of \"{}\" again", layout.target))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_grows_until_it_is_full() {
+        let mut room = Room::of_memory(16_000);
+        let mut rows = Vec::new();
+        for row_bytes in [1, 1, 10, 10, 10, 10] {
+            rows.push(room.rows);
+            room.learn(room.rows, room.rows * row_bytes);
+        }
+        assert_eq!(rows, [64, 128, 256, 100, 100, 100]);
+        room.learn(7, 70);
+        assert_eq!(room.rows, 100, "a few that were left say nothing");
+        room.learn(100, 5_000_000);
+        assert_eq!(room.rows, 1, "one is always filled");
+    }
 }

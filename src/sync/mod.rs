@@ -8,6 +8,7 @@ mod stream;
 mod writer;
 mod writing;
 
+pub use gaps::Room;
 pub use progress::{PartitionProgress, Progress, READY_LAG, TableProgress, ready};
 pub use records::{Ends, RecordOptions, Records};
 pub use stream::{Ended, Stream, StreamOptions};

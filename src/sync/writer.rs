@@ -1,8 +1,8 @@
 //! Stores groups, one after another, while the next one is being taken in.
 
 use super::Progress;
-use super::gaps;
-use crate::batch::{Layout, TableBatch};
+use super::gaps::{self, FilledRows, Room};
+use crate::batch::Layout;
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::flow::{self, CheckpointStore, Committed, DeadLetters, Group, Refetch, Sink};
@@ -23,6 +23,8 @@ pub struct Writer<K, R, C, D> {
     pub sink: K,
     /// Where left-out values are read again.
     pub refetch: R,
+    /// What values that are read again may take.
+    pub room: Room,
     /// Where positions are kept.
     pub store: C,
     /// Where records go that could not be carried.
@@ -99,12 +101,11 @@ where
     /// Rows, then what gaps are filled with, then deletions and truncations, then what could not be carried; only then the position.
     async fn store_group(&mut self, group: &Group<C::Position>) -> Result<Stored<C::Position>> {
         let mut filled = gaps::Filled::default();
-        let (sink, refetch, store) = (&self.sink, &mut self.refetch, &mut self.store);
+        let (sink, refetch, store, room) = (&self.sink, &mut self.refetch, &mut self.store, &mut self.room);
         let durable = flow::write(group.position.clone(), async {
             try_join_all(group.batches.iter().map(|batch| sink.insert(batch))).await?;
             if !group.gaps.is_empty() {
-                filled = gaps::fill(&group.gaps, sink, refetch).await?;
-                try_join_all(filled.batches.iter().map(|batch| sink.insert(batch))).await?;
+                filled = gaps::fill(&group.gaps, (sink, refetch), room).await?;
             }
             for deletions in &group.deletions {
                 sink.mark_deleted(deletions).await?;
@@ -125,7 +126,10 @@ where
         let committed = flow::commit(&mut self.store, durable).await?;
         failpoint::die("sync.committed");
         let progress = &self.progress;
-        group.batches.iter().chain(&filled.batches).for_each(|batch| count(progress, batch));
+        group.batches.iter().for_each(|batch| count(progress, batch.layout(), batch.rows(), batch.policy_nulls()));
+        for FilledRows { layout, rows, policy_nulls } in &filled.rows {
+            count(progress, layout, *rows, policy_nulls.iter().map(|(column, count)| (column.as_str(), *count)));
+        }
         group.deletions.iter().for_each(|deletions| count_rows(progress, deletions.layout(), deletions.rows()));
         progress.groups.fetch_add(1, Ordering::Relaxed);
         progress.bytes.fetch_add(group.bytes() as u64, Ordering::Relaxed);
@@ -140,11 +144,10 @@ fn count_rows(progress: &Progress, layout: &Layout, rows: usize) {
     progress.table(&layout.target, |table| table.changed_rows += rows as u64);
 }
 
-fn count(progress: &Progress, batch: &TableBatch) {
-    progress.changed_rows.fetch_add(batch.rows() as u64, Ordering::Relaxed);
-    progress.table(&batch.layout().target, |table| {
-        table.changed_rows += batch.rows() as u64;
-        for (column, count) in batch.policy_nulls() {
+fn count<'a>(progress: &Progress, layout: &Layout, rows: usize, policy_nulls: impl Iterator<Item = (&'a str, u64)>) {
+    count_rows(progress, layout, rows);
+    progress.table(&layout.target, |table| {
+        for (column, count) in policy_nulls {
             *table.policy_nulls.entry(column.to_owned()).or_default() += count;
         }
     });

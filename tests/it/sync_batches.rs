@@ -112,9 +112,9 @@ fn a_huge_batch_is_killed_in_the_middle_of_its_insert() {
     stage.wait_until("the server gives it up", |stage| stage.clickhouse.value(&inserting) == "0");
     assert_eq!(stage.clickhouse.value("SELECT count() FROM {db}.huge"), "1");
     stage.catch_up_and_verify();
-    // One insert of all that was sent, and one of the rows whose long value was not; ClickHouse keeps the newest row of each key of an insert.
-    let parts = "SELECT groupArray(rows) FROM (SELECT rows FROM system.parts WHERE database = '{}' AND active AND table = 'huge' ORDER BY rows)";
-    assert_eq!(stage.clickhouse.value(&parts.replace("{}", &stage.name)), "[1,343,400028]");
+    // One insert of all that was sent, and some of the rows whose long value was not; ClickHouse keeps the newest row of each key of an insert.
+    let parts = "SELECT max(rows), sum(rows) FROM system.parts WHERE database = '{}' AND active AND table = 'huge'";
+    assert_eq!(stage.clickhouse.value(&parts.replace("{}", &stage.name)), "400028\t400372");
     stage.clickhouse.execute("SYSTEM START MERGES {db}.huge");
     // The same in batches of the usual size.
     stage.config("tables:\n  - source: public.*\n");

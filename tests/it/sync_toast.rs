@@ -1,5 +1,6 @@
 //! Values that lie out of line: an update that leaves them alone does not send them, and they must be there all the same.
 
+use crate::support::Stage;
 use crate::sync_changes::{Pipeline, long};
 
 const TABLES: [&str; 3] = ["by_key", "by_row", "by_index"];
@@ -118,4 +119,24 @@ fn many_chains_in_small_batches() {
     );
     pipeline.replay(&mark);
     pipeline.verify();
+}
+
+/// How long the values are that an update leaves out is not told: all of a group at once would not fit.
+#[test]
+fn long_values_that_many_updates_leave_out_fit_the_memory() {
+    let stage = Stage::new("toast_memory");
+    stage.config("tables:\n  - source: public.*\nsync:\n  memory: 64MiB\n");
+    stage.postgres.execute(
+        "CREATE TABLE wide (id int PRIMARY KEY, n int, body text); ALTER TABLE wide ALTER body SET STORAGE EXTERNAL;
+         INSERT INTO wide SELECT i, 0, repeat(md5(i::text), 6000) FROM generate_series(1, 1500) AS i",
+    );
+    stage.catch_up_and_verify();
+    stage.postgres.execute("UPDATE wide SET n = id; UPDATE wide SET n = n + 1 WHERE id % 2 = 0");
+    let (sync, peak) = stage.invocation(&["sync", "--until-caught-up"]).spawn().ended_with_peak();
+    assert_eq!(sync.status, Some(0), "{sync}");
+    assert_eq!(stage.clickhouse.value("SELECT sum(n), min(length(body)) FROM {db}.wide FINAL"), "1126500\t192000");
+    let verify = stage.pipectl(&["verify"]);
+    assert_eq!(verify.status, Some(0), "{verify}");
+    // The values of all are 275 MiB.
+    assert!(peak < 160 << 10, "{peak} KiB");
 }

@@ -19,7 +19,7 @@ use crate::flow::RecordSource;
 use crate::server::clickhouse;
 use crate::server::kafka::{Cluster, client_config};
 use crate::source::kafka::{GivenUp, GroupOptions, KafkaSource, ends, subscription};
-use crate::sync::{Ended, Progress, RecordOptions, Records, Writer, retrying};
+use crate::sync::{Ended, Progress, RecordOptions, Records, Room, Writer, retrying};
 use own_offsets::OwnOffsets;
 use prepare::{Preparation, Prepared};
 use refetch::MaybePostgres;
@@ -121,6 +121,7 @@ async fn read(
     let writer = Writer {
         sink: super::fed_sink(settings, &server, &side),
         refetch: MaybePostgres::new(settings.postgres.as_ref()),
+        room: Room::of_memory(sync.memory),
         store: OwnOffsets { store: OffsetStore(prepared.store.clone()), given_up: given_up.clone() },
         dead: Places::new(settings, options.max_dead_letters)?,
         progress: Arc::clone(progress),

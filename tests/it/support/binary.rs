@@ -195,6 +195,25 @@ impl Running {
         self.ended_within(PATIENCE)
     }
 
+    /// The same, with its largest resident size in KiB, as far as looking at it every few milliseconds tells.
+    pub(crate) fn ended_with_peak(self) -> (Outcome, u64) {
+        let status = format!("/proc/{}/status", self.pid());
+        let watcher = std::thread::spawn(move || {
+            let mut peak = 0;
+            while let Ok(text) = std::fs::read_to_string(&status) {
+                let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+                let Some(size) = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()) else {
+                    break;
+                };
+                peak = peak.max(size);
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            peak
+        });
+        let outcome = self.ended();
+        (outcome, watcher.join().unwrap())
+    }
+
     fn ended_within(mut self, timeout: Duration) -> Outcome {
         let deadline = Instant::now() + timeout;
         let status = loop {

@@ -2,7 +2,6 @@
 
 use super::{ENGINE, Sides};
 use serde_json::Value;
-use std::time::Duration;
 
 /// Two tables, equal on both sides, and a configuration.
 fn sides(test: &str) -> Sides {
@@ -100,28 +99,11 @@ fn a_big_table_needs_little_memory_even_where_every_row_differs() {
     ));
     sides.ch("INSERT INTO db.t SELECT number + 1, repeat('x', 100), \
          toDateTime64('2024-01-01 00:00:00', 6, 'UTC') + toIntervalSecond(number + 1), 0, 0 FROM numbers(300000)");
-    let (outcome, peak) = peak_memory(&sides, &["verify"]);
-    assert_eq!(outcome, Some(0));
+    let verify = || sides.stage.invocation(&["verify"]).spawn().ended_with_peak();
+    let (outcome, peak) = verify();
+    assert_eq!(outcome.status, Some(0), "{outcome}");
     sides.ch("INSERT INTO db.t SELECT id, concat(v, ' '), at, 1, 0 FROM db.t");
-    let (outcome, different) = peak_memory(&sides, &["verify"]);
-    assert_eq!(outcome, Some(4));
+    let (outcome, different) = verify();
+    assert_eq!(outcome.status, Some(4), "{outcome}");
     assert!(peak < 64 << 10 && different < 96 << 10, "{peak} KiB, {different} KiB");
-}
-
-/// Exit code and largest resident size in KiB, as far as looking at it every few milliseconds tells.
-fn peak_memory(sides: &Sides, arguments: &[&str]) -> (Option<i32>, u64) {
-    let running = sides.stage.invocation(arguments).spawn();
-    let status = format!("/proc/{}/status", running.pid());
-    let watcher = std::thread::spawn(move || {
-        let mut peak = 0;
-        while let Ok(text) = std::fs::read_to_string(&status) {
-            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-            let Some(size) = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()) else { break };
-            peak = peak.max(size);
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        peak
-    });
-    let outcome = running.ended();
-    (outcome.status, watcher.join().unwrap())
 }
