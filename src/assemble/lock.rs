@@ -7,8 +7,8 @@ use crate::server::postgres::{Connection, connect, server_error};
 use std::time::{Duration, Instant};
 
 /// How long a session may outlive its process.
-const LAST_BREATH: Duration = Duration::from_secs(3);
-const PAUSE: Duration = Duration::from_millis(200);
+pub(super) const LAST_BREATH: Duration = Duration::from_secs(3);
+pub(super) const PAUSE: Duration = Duration::from_millis(200);
 
 const TAKE: &str = include_str!("../../sql/postgres/take_lock.sql");
 const SHARE: &str = include_str!("../../sql/postgres/share_lock.sql");

@@ -10,7 +10,7 @@ use super::layout::layout;
 use super::lock::{PipelineLock, mark};
 use super::prepare::{drop_slot, numbered, slot_taken, table_record};
 use super::publication;
-use super::recopy::{Asked, Shadow, ask_running, fulfil, shadow_name};
+use super::recopy::{Asked, Later, Shadow, ask_running, fulfil, shadow_name};
 use super::waiting::Waits;
 use crate::batch::LogForm;
 use crate::change::{Lsn, Position, Version};
@@ -230,10 +230,11 @@ impl Run<'_> {
         self.copy(plans, version, &slot.snapshot).await?;
         let copied = copied(self.settings, version, &slot).await?;
         let shadows = Shadow { server: self.server, settings: &self.settings.clickhouse };
+        let later = Later { first_commit: slot.consistent_point, straddling: Vec::new() };
         let mut known = state.tables.clone();
         for plan in plans {
             if plan.log == Some(LogForm::Signed) {
-                shadows.carry_truncation(plan, version, slot.consistent_point).await?;
+                shadows.carry_truncation(plan, version, &later).await?;
             }
             let before = known.remove(&plan.schema.relid);
             let truncated = before.as_ref().and_then(|record| record.truncated.clone());

@@ -32,13 +32,18 @@ impl Copied {
         lsn < self.until
     }
 
+    /// Whether all that was written at a place in the log was committed before the copy's snapshot, or never.
+    pub fn is_past(&self, lsn: Lsn) -> bool {
+        lsn < self.from
+    }
+
     /// Whether the copy has a change: its own place, the end of the transaction before its own, and its transaction's id.
     pub fn has(&self, lsn: Lsn, behind: Lsn, xid: u32) -> bool {
         if behind >= self.until || lsn >= self.until {
             return false;
         }
         let is_later = xid.wrapping_sub(self.next) < u32::MAX / 2;
-        lsn < self.from || !(is_later || self.open.binary_search(&xid).is_ok())
+        self.is_past(lsn) || !(is_later || self.open.binary_search(&xid).is_ok())
     }
 }
 

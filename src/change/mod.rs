@@ -9,6 +9,7 @@ mod offsets;
 mod position;
 mod schema;
 mod source_type;
+mod straddling;
 
 pub use copied::Copied;
 pub use event::{Field, Position};
@@ -17,3 +18,4 @@ pub use offsets::{Offsets, Reached};
 pub use position::{Lsn, Version};
 pub use schema::{Column, ReplicaIdentity, TableSchema};
 pub use source_type::SourceType;
+pub use straddling::Straddling;

@@ -12,8 +12,7 @@ use std::sync::Arc;
 ///
 /// Each goes into a shadow table that takes the old one's place when it is complete: readers see the old rows until then. A running sync is
 /// asked to do it while it goes on, and this shows how far it is; Ctrl-C leaves the request standing. Without one it is done here. --all needs sync
-/// to be stopped, and so do tables that are stored as logs where sync reads topics. What a table of `mode: log` tells of the time before goes with the
-/// copy, which is asked about first.
+/// to be stopped. What a table of `mode: log` tells of the time before goes with the copy, which is asked about first.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The tables, by their names in Postgres

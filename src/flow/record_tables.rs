@@ -1,7 +1,7 @@
 //! What the engine of records has to know of tables.
 
 use crate::batch::{Layout, RowMap};
-use crate::change::{Copied, Lsn, Offsets, TableName, Version};
+use crate::change::{Copied, Lsn, Offsets, Straddling, TableName, Version};
 use crate::decode::debezium::avro::{Schema, SchemaId};
 use crate::decode::debezium::{ConnectSchema, RecordShape};
 use crate::error::Result;
@@ -32,6 +32,8 @@ pub struct StoredRecords {
     pub truncated: Version,
     /// Changes that a copy of the table has already, where they would be there twice.
     pub copied: Option<Arc<Copied>>,
+    /// What is told of its changes while such a copy is being made.
+    pub straddling: Option<Arc<Straddling>>,
 }
 
 /// What is to be done with a table's records.

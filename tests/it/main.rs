@@ -37,6 +37,7 @@ mod layers;
 mod model;
 mod recopy;
 mod recopy_logs;
+mod recopy_topics;
 mod seed;
 mod sql_files;
 mod stored_format;

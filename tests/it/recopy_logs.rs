@@ -1,18 +1,18 @@
 //! Tables whose rows stand each for itself, and those whose deleted rows stay, copied again while the stream goes on.
 
 use crate::recopy::{QUICK, Reader, SOON, resync, stop, streaming};
-use crate::support::{Connect, Kafka, Postgres, Running, Stage};
+use crate::support::{Postgres, Proxy, Running, Stage};
 use crate::sync_changes::Pipeline;
 use crate::sync_recovery::{Load, kill};
 
 /// Rows that nobody changes, in a log that knows a truncation; a log that is emptied now and then; one with a key; and one that keeps inserts alone.
-const LOGS: &str = "
+pub(crate) const LOGS: &str = "
     CREATE TABLE bag (n int, v text); ALTER TABLE bag REPLICA IDENTITY FULL; CREATE TABLE emptied (n int); ALTER TABLE emptied REPLICA IDENTITY FULL;
     CREATE TABLE moves (id int PRIMARY KEY, n int); CREATE TABLE visits (n int); CREATE TABLE other (id int PRIMARY KEY);
     INSERT INTO moves SELECT g, 0 FROM generate_series(1, 1000) AS g; INSERT INTO visits SELECT g FROM generate_series(1, 100) AS g;
     INSERT INTO bag SELECT -g, 'gone' FROM generate_series(1, 300) AS g; INSERT INTO emptied VALUES (1), (1)";
-const FIXED: &str = "TRUNCATE bag; INSERT INTO bag SELECT -(g % 100) - 1, 'fixed' FROM generate_series(1, 1000) AS g; INSERT INTO bag SELECT g % 7, 'v' FROM generate_series(1, 200) AS g";
-const RULES: &str = "public.*
+pub(crate) const FIXED: &str = "TRUNCATE bag; INSERT INTO bag SELECT -(g % 100) - 1, 'fixed' FROM generate_series(1, 1000) AS g; INSERT INTO bag SELECT g % 7, 'v' FROM generate_series(1, 200) AS g";
+pub(crate) const RULES: &str = "public.*
   - {source: public.bag, keyless: multiset}
   - {source: public.emptied, keyless: multiset}
   - {source: public.moves, mode: log}
@@ -20,7 +20,7 @@ const RULES: &str = "public.*
 ";
 
 /// Each kind of change to each of them.
-fn transaction(number: u32) -> String {
+pub(crate) fn transaction(number: u32) -> String {
     let emptied =
         if number.is_multiple_of(15) { "TRUNCATE emptied; INSERT INTO emptied VALUES (1), (2), (2);" } else { "" };
     let end = if number.is_multiple_of(7) { "ROLLBACK" } else { "COMMIT" };
@@ -44,7 +44,7 @@ fn logs(test: &str) -> Stage {
     stage
 }
 
-fn shadows(stage: &Stage) -> String {
+pub(crate) fn shadows(stage: &Stage) -> String {
     let like = "SELECT count() FROM system.tables WHERE database = '{}' AND name LIKE '%\\_\\_pipectl\\_%'";
     stage.clickhouse.value(&like.replace("{}", &stage.name))
 }
@@ -214,51 +214,9 @@ fn what_the_stream_does_not_tell_of_a_log_is_told_with_the_way_out() {
     assert_eq!(verified.status, Some(0), "{verified}");
 }
 
-/// Which changes a copy has is not told by the places of records alone.
-#[test]
-fn logs_of_topics_are_copied_while_sync_stands_still() {
-    let stage = Stage::new("recopy_logs_topics");
-    stage.postgres.execute(
-        "CREATE TABLE bag (n int); ALTER TABLE bag REPLICA IDENTITY FULL; INSERT INTO bag VALUES (1), (1), (2);
-         CREATE TABLE moves (id int PRIMARY KEY, n int); INSERT INTO moves VALUES (1, 1), (2, 2)",
-    );
-    let (kafka, connect) = (Kafka::of(&stage), Connect::of(&stage));
-    let settings = [
-        ("skipped.operations", "none"),
-        ("schema.include.list", "public"),
-        ("heartbeat.interval.ms", "200"),
-        ("provide.transaction.metadata", "true"),
-    ];
-    connect.apply(&Connect::debezium(&stage, &settings));
-    connect.wait_until_it_streams(&stage);
-    stage.config(&format!(
-        "kafka:\n  brokers: {}\n  topic_prefix: {}\n  connect_url: {}\ntables:\n  - {{source: public.bag, keyless: multiset}}\n  - {{source: public.moves, mode: log}}\nsync:\n  source: kafka\n",
-        kafka.brokers, stage.name, connect.url
-    ));
-    stage.catch_up_and_verify();
-    let mut running = stage.invocation(&["sync"]).spawn();
-    running.wait_for("partitions of");
-    for table in ["bag", "moves"] {
-        let refused = stage.pipectl(&["resync", table, "--yes"]);
-        assert!(refused.status == Some(3) && refused.stderr.contains("stop sync, then `pipectl resync"), "{refused}");
-    }
-    stop(running);
-    // Read only after the copy that has them already.
-    stage.postgres.execute("INSERT INTO bag VALUES (3), (3); UPDATE bag SET n = 4 WHERE n = 1; DELETE FROM bag WHERE n = 2; UPDATE moves SET n = n + 1; DELETE FROM moves WHERE id = 2");
-    across_the_copy(&stage, || stage.invocation(&["resync", "bag", "moves", "--yes"]).spawn());
-    stage.postgres.execute("INSERT INTO bag VALUES (5), (5); UPDATE moves SET n = 9");
-    stage.catch_up_and_verify();
-    let moves = "SELECT groupArray((_op, n)) FROM (SELECT * FROM {db}.moves FINAL ORDER BY _version, _ordinal)";
-    assert_eq!(stage.clickhouse.value(moves), "[('r',2),('u',9)]");
-    // All of it anew, behind what the topics hold then.
-    stage.postgres.execute("INSERT INTO bag VALUES (6); DELETE FROM bag WHERE n = 5");
-    across_the_copy(&stage, || stage.invocation(&["resync", "--all", "--yes"]).spawn());
-    stage.postgres.execute("UPDATE bag SET n = 7 WHERE n = 6");
-    stage.catch_up_and_verify();
-}
-
-/// Lets a transaction write on both sides of a copy's snapshot: one that began when the slot waited for others, and was still open when it had them all.
-fn across_the_copy(stage: &Stage, copy: impl FnOnce() -> Running) {
+/// Lets a transaction write on both sides of a copy's snapshot: one that began when the slot waited for others, and was still open when it had them all. It is
+/// committed when the copy has the table's place, or while its rows are held back.
+pub(crate) fn across_the_copy(stage: &Stage, copy: impl FnOnce() -> Running, source: Option<&Proxy>) {
     let open = |n: u8| {
         let session = Postgres::connect(&stage.postgres.url);
         session.execute(&format!("BEGIN; INSERT INTO bag VALUES ({n})"));
@@ -281,9 +239,20 @@ fn across_the_copy(stage: &Stage, copy: impl FnOnce() -> Running) {
     is_waited_for(&id);
     let (third, _) = open(103);
     second.execute("COMMIT");
+    let last = "INSERT INTO bag VALUES (104); DELETE FROM bag WHERE n = 101; COMMIT";
+    if let Some(source) = source {
+        source.wait_until_held();
+        third.execute(last);
+        let stored = "SELECT count() FROM {db}.bag WHERE n = 104";
+        stage.wait_until("it is stored", |stage| stage.clickhouse.value(stored) == "1");
+        assert_ne!(shadows(stage), "0", "the copy is under way still");
+        source.release();
+    }
     let outcome = copying.finish(SOON);
     assert_eq!(outcome.status, Some(0), "{outcome}");
-    third.execute("INSERT INTO bag VALUES (104); DELETE FROM bag WHERE n = 101; COMMIT");
+    if source.is_none() {
+        third.execute(last);
+    }
 }
 
 #[test]
@@ -291,10 +260,10 @@ fn a_transaction_across_the_copy_of_a_log_counts_once() {
     let pipeline = Pipeline { stage: logs("recopy_logs_across") };
     let (stage, mark) = (&pipeline.stage, pipeline.mark());
     let running = streaming(stage);
-    across_the_copy(stage, || stage.invocation(&["resync", "bag"]).spawn());
+    across_the_copy(stage, || stage.invocation(&["resync", "bag"]).spawn(), None);
     stop(running);
     pipeline.equal();
-    across_the_copy(stage, || stage.invocation(&["resync", "bag"]).spawn());
+    across_the_copy(stage, || stage.invocation(&["resync", "bag"]).spawn(), None);
     pipeline.equal();
     pipeline.replay(&mark);
     pipeline.verify();

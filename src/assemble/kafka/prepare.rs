@@ -2,7 +2,7 @@
 
 use super::super::SyncOptions;
 use super::super::failover::History;
-use super::super::lock::{PipelineLock, holders};
+use super::super::lock::{LAST_BREATH, PAUSE, PipelineLock, holders};
 use super::super::prepare::{refuse_filled, table_record};
 use super::super::recopy::{Shadow, resolve};
 use super::super::slots::{refuse_unfinished, same_server};
@@ -65,6 +65,11 @@ fn floor(record: &PipelineRecord) -> Offsets {
     Offsets(record.switched_offsets.iter().filter_map(reached).collect())
 }
 
+/// Whether any table was being copied when the state was stored.
+fn is_copying(state: &State) -> bool {
+    state.tables.values().any(|record| record.copy.is_some())
+}
+
 /// Changes that this process stored would not go into the shadow that another one is filling.
 fn refuse_copying(state: &State) -> Result<()> {
     let Some(record) = state.tables.values().find(|record| record.copy.is_some()) else { return Ok(()) };
@@ -103,7 +108,11 @@ impl Preparation<'_> {
             park_renamed(&plans, &mut store).await?;
         }
         let mut state = store.load().await?;
-        let is_alone = self.is_alone(lock.as_deref()).await?;
+        let is_alone = self.is_alone(lock.as_deref(), is_copying(&state)).await?;
+        if is_copying(&state) {
+            // Whoever was waited for may have done it.
+            state = store.load().await?;
+        }
         if lock.is_some() && !is_alone {
             refuse_copying(&state)?;
         }
@@ -130,10 +139,19 @@ impl Preparation<'_> {
         Ok(Prepared { lock, store, state, ranges, cluster, subscription, forms, switched_at, floor: floor(&record) })
     }
 
-    /// Whether no other process reads the topics; not known where there is no Postgres to ask.
-    async fn is_alone(&self, lock: Option<&PipelineLock>) -> Result<bool> {
+    /// Whether no other process reads the topics; not known where there is no Postgres to ask. Where that matters, another one may have been killed just now.
+    async fn is_alone(&self, lock: Option<&PipelineLock>, is_copying: bool) -> Result<bool> {
         let (Some(lock), Some(postgres)) = (lock, &self.settings.postgres) else { return Ok(false) };
-        Ok(holders(lock.client(), &postgres.slot).await? <= 1)
+        let deadline = Instant::now() + LAST_BREATH;
+        loop {
+            if holders(lock.client(), &postgres.slot).await? <= 1 {
+                return Ok(true);
+            }
+            if !is_copying || Instant::now() >= deadline {
+                return Ok(false);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// Waits until there is a topic to read: the topics of a new connector appear with their first records.

@@ -104,7 +104,8 @@ impl RecordCatalog {
         let truncated = Version(record.and_then(|record| record.truncated.as_deref()?.parse().ok()).unwrap_or(0));
         let copied = record.and_then(|record| record.copied.as_ref()?.changes()).map(Arc::new);
         let (map, shape) = (Arc::new(map), Arc::new(shape));
-        Ok(AdoptedRecords::Stored(StoredRecords { layout, map, shape, truncated, copied }))
+        let straddling = self.live.straddling(relation);
+        Ok(AdoptedRecords::Stored(StoredRecords { layout, map, shape, truncated, copied, straddling }))
     }
 
     /// Warns, once a column, of what the connector loses of its values before they come here.

@@ -2,11 +2,11 @@
 
 use super::super::kept::{Kept, now};
 use super::super::prepare::table_record;
-use super::super::recopy::{Ask, Begun, Complete, Exchanged, Place, Shadow, Want, gone_name, shadow_name};
+use super::super::recopy::{Ask, Begun, Complete, Exchanged, Later, Place, Shadow, Want, gone_name, shadow_name};
 use super::unsaid::happened;
 use super::{Fit, LiveTables};
 use crate::batch::{Layout, LayoutColumn, LogForm};
-use crate::change::{Lsn, TableName, TableSchema, Version};
+use crate::change::{Lsn, Straddling, TableName, TableSchema, Version};
 use crate::checkpoint::{CopiedRecord, CopyAnswer, ExchangeRecord, MarkRecord, TablePhase, TableRecord, displaced};
 use crate::config::{DroppedPartitions, Settings, SyncSource};
 use crate::error::{Error, Kind, Result};
@@ -31,11 +31,14 @@ pub(super) struct Active {
     has_failed: bool,
     /// Whether somebody asked for it; else its rows are not what the source has.
     was_asked_for: bool,
+    /// Which of its changes the copy does not have, where their versions do not tell.
+    straddling: Option<Arc<Straddling>>,
 }
 
 impl Active {
     fn new((place, shadow): (Place, String), plan: TablePlan, layout: Arc<Layout>, was_asked_for: bool) -> Self {
-        Self { place, shadow, plan, layout, is_stale: false, has_failed: false, was_asked_for }
+        let (is_stale, has_failed, straddling) = (false, false, None);
+        Self { place, shadow, plan, layout, is_stale, has_failed, was_asked_for, straddling }
     }
 
     /// Whether the copied rows look like those of the stream.
@@ -70,6 +73,11 @@ impl LiveTables {
         if let Some(active) = self.copying.get_mut(&relation) {
             active.has_failed = true;
         }
+    }
+
+    /// What is told of a table's changes while it is copied.
+    pub(in super::super) fn straddling(&self, relation: u32) -> Option<Arc<Straddling>> {
+        self.copying.get(&relation)?.straddling.clone()
     }
 
     /// Whether any table waits for its copy, or is being copied.
@@ -166,7 +174,7 @@ impl LiveTables {
         }
         let phase = self.state.tables.get(&relation).map(|record| record.phase);
         let (is_ready, is_new) = (phase == Some(TablePhase::Ready), phase == Some(TablePhase::Copying));
-        refuse_log(&plan, settings.sync.source, (want.request.is_some(), is_new))?;
+        refuse_log(&plan, want.request.is_some() || is_new)?;
         let place = if is_ready && self.is_of_form(&schema, &mut plan).await? { Place::Beside } else { Place::Instead };
         if want.request.is_none() && place == Place::Instead {
             self.refuse_losing(&plan).await?;
@@ -186,15 +194,18 @@ impl LiveTables {
             self.shadows().make_gone(&plan).await?;
         }
         self.copies.places.feed(relation, shadow.clone(), place);
+        let is_told_apart = plan.log.is_some() && settings.sync.source == SyncSource::Kafka;
+        let straddling = is_told_apart.then(Arc::<Straddling>::default);
         let begun = Begun {
             layout: super::layout(&plan, &shadow, self.ranges, Lsn::ZERO),
             filter: rule.row_filter.clone(),
             leaves: Vec::new(),
             plan: plan.clone(),
             place,
+            straddling: straddling.clone(),
         };
         let active = Active::new((place, shadow), plan, layout, want.request.is_some());
-        self.copying.insert(relation, active);
+        self.copying.insert(relation, Active { straddling, ..active });
         Ok(begun)
     }
 
@@ -251,6 +262,7 @@ impl LiveTables {
             leaves: want.leaves.clone(),
             plan: plan.clone(),
             place: Place::Table,
+            straddling: None,
         };
         let shadow = plan.target.clone();
         let active = Active::new((Place::Table, shadow), plan, layout, false);
@@ -317,11 +329,12 @@ impl LiveTables {
         }
         let uuid = self.shadows().uuid(&active.shadow).await?;
         // The shadow has changes that were committed between the copy's version and its snapshot, and they win against the copied rows: all of them count.
-        let from = complete.version.transaction();
-        let of_rows = |copied: CopiedRecord| CopiedRecord { until: from.to_string(), ..copied };
+        // Of a log none of these are there any more: all count that the copy has not.
+        let (from, is_log) = (complete.version.transaction(), plan.log.is_some());
+        let of_rows = |copied| if is_log { copied } else { CopiedRecord { until: from.to_string(), ..copied } };
         let becomes = TableRecord {
             copied_rows: complete.rows,
-            first_commit: Some(if plan.log.is_some() { complete.first_commit } else { from }.to_string()),
+            first_commit: Some(if is_log { complete.first_commit } else { from }.to_string()),
             copied: complete.copied.clone().filter(|_| !plan.keeps_deleted).map(of_rows),
             // Of a topic with several partitions older rows may still come.
             truncated: self.state.tables.get(&relation).and_then(|record| record.truncated.clone()),
@@ -391,15 +404,22 @@ impl LiveTables {
         if let Some((truncated, at)) = self.copies.places.truncated(complete.relation).filter(|(at, _)| *at > version) {
             sink.truncate(&Truncation { layout: Arc::clone(&active.layout), version: truncated, at }).await?;
         }
+        let Some(straddling) = active.straddling.as_ref().map_or_else(|| Some(Vec::new()), |these| these.ranges())
+        else {
+            self.progress
+                .note(format!("{} has changes that may be in its copy or not; it begins again", plan.schema.name));
+            return Ok(false);
+        };
+        let later = Later { first_commit: complete.first_commit, straddling };
         if plan.log.is_some() {
-            self.shadows().drop_copied(plan, version, complete.first_commit).await?;
+            self.shadows().drop_copied(plan, version, &later).await?;
         } else if !plan.keeps_deleted {
             // What came before the copy, and is not in it, is gone: perhaps without a word of the stream.
             let (layout, at) = (Arc::clone(&active.layout), now());
             sink.truncate(&Truncation { layout, version, at }).await?;
         }
         if plan.log == Some(LogForm::Signed) {
-            return self.shadows().carry_truncation(plan, version, complete.first_commit).await;
+            return self.shadows().carry_truncation(plan, version, &later).await;
         }
         Ok(true)
     }
@@ -437,28 +457,19 @@ impl LiveTables {
     }
 }
 
-/// A copy takes the place of what a log keeps: that has to be asked for. Changes are told apart from what is in the copy by the places of their commits,
-/// which records of topics do not tell.
-fn refuse_log(plan: &TablePlan, source: SyncSource, (is_asked, is_new): (bool, bool)) -> Result<()> {
-    let name = &plan.schema.name;
-    if plan.log.is_none() || (source == SyncSource::Postgres && (is_asked || is_new)) {
+/// A copy takes the place of what a log keeps: that has to be asked for.
+fn refuse_log(plan: &TablePlan, is_asked_or_new: bool) -> Result<()> {
+    if plan.log.is_none() || is_asked_or_new {
         return Ok(());
     }
-    if source == SyncSource::Postgres {
-        let why = format!("{name} is stored as a log, which a copy would take the place of");
-        return Err(Error::new(Kind::Config, why).hint(format!("{}: it begins the log anew", way_out(name, source))));
-    }
-    let why =
-        format!("{name} is stored as a log, and records of a topic do not tell which changes a copy of it has already");
-    Err(Error::new(Kind::Config, why).hint(format!("{}: it begins the log anew", way_out(name, source))))
+    let name = &plan.schema.name;
+    let why = format!("{name} is stored as a log, which a copy would take the place of");
+    Err(Error::new(Kind::Config, why).hint(format!("{}: it begins the log anew", way_out(name))))
 }
 
 /// How a log comes back that can only be copied again.
-pub(super) fn way_out(name: &TableName, source: SyncSource) -> String {
-    match source {
-        SyncSource::Postgres => format!("`pipectl resync {name}`, while sync runs"),
-        SyncSource::Kafka => format!("stop sync, then `pipectl resync {name}`"),
-    }
+pub(super) fn way_out(name: &TableName) -> String {
+    format!("`pipectl resync {name}`, while sync runs")
 }
 
 /// The configuration that this process has read may be older than that of whoever asks.

@@ -151,7 +151,7 @@ impl LiveTables {
     /// A log tells what the stream told, and stays that. One whose rows are counted shows rows that the source no longer has from here on: it is left behind.
     async fn judge_log(&mut self, form: LogForm, want: Want, mark: &TableMark) -> Result<()> {
         let (relation, name, reason) = (want.relation, &mark.name, &want.reason);
-        let way_out = way_out(name, self.settings.sync.source);
+        let way_out = way_out(name);
         if form == LogForm::Signed {
             let reason = format!("{reason}, of which the stream does not tell: {way_out}");
             self.park(relation, &reason).await?;

@@ -9,7 +9,7 @@ use super::super::resync::{copied, copy_all, later_snapshot};
 use super::super::waiting::Waits;
 use super::{Ask, Begun, Complete, CopyQueue, Exchanged, Place, Want};
 use crate::change::Version;
-use crate::checkpoint::{CopyAnswer, CopyPhase, StateStore, Transport};
+use crate::checkpoint::{CopiedRecord, CopyAnswer, CopyPhase, StateStore, Transport};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
@@ -249,6 +249,8 @@ impl Copier {
             .map(|mark| mark.heaps)
             .unwrap_or_default();
         let (version, slot) = self.snapshot(&client).await?;
+        let copied = copied(&self.settings, version, &slot).await?;
+        decide(&begun, copied.as_ref())?;
         if shadow != begun.plan.target {
             let (settings, shape) = (&self.settings.clickhouse, begun.plan.shape().named(&shadow));
             let kept = Kept { server: &self.server, settings, plan: &begun.plan, shadow: &shape, version };
@@ -280,7 +282,6 @@ impl Copier {
         }
         failpoint::die("recopy.copied");
         let (relation, request, first_commit) = (want.relation, want.request.clone(), slot.consistent_point);
-        let copied = copied(&self.settings, version, &slot).await?;
         let complete = Complete { relation, request, version, first_commit, copied, rows, heaps };
         drop(slot);
         Ok(match self.ask(|reply| Ask::Exchange(complete, reply)).await? {
@@ -358,4 +359,12 @@ impl Copier {
             }
         }
     }
+}
+
+/// Changes that were stored since the copy was begun, and those that follow, are told apart by what its snapshot shows.
+fn decide(begun: &Begun, copied: Option<&CopiedRecord>) -> Result<()> {
+    let Some(straddling) = &begun.straddling else { return Ok(()) };
+    let unread = || Error::new(Kind::Unexpected, "could not read what the snapshot of the copy shows");
+    straddling.decide(copied.and_then(CopiedRecord::changes).ok_or_else(unread)?);
+    Ok(())
 }

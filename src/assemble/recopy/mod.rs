@@ -15,10 +15,10 @@ pub(super) use copier::{Copier, Watch};
 pub(super) use fed::{FedSink, Place, Places};
 pub(super) use queue::{CopyQueue, Want};
 pub(super) use request::{Asked, ask_running, fulfil};
-pub(super) use shadow::{Shadow, gone_name, resolve, shadow_name};
+pub(super) use shadow::{Later, Shadow, gone_name, resolve, shadow_name};
 
 use crate::batch::Layout;
-use crate::change::{Lsn, Version};
+use crate::change::{Lsn, Straddling, Version};
 use crate::checkpoint::CopiedRecord;
 use crate::error::Result;
 use crate::server::postgres::{HeapMark, TableMark};
@@ -55,6 +55,8 @@ pub(super) struct Begun {
     pub(super) leaves: Vec<u32>,
     /// Where changes go meanwhile.
     pub(super) place: Place,
+    /// Which of them the copy does not have, where their versions do not tell.
+    pub(super) straddling: Option<Arc<Straddling>>,
 }
 
 /// A shadow that holds every row.

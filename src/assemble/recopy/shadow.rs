@@ -21,6 +21,22 @@ pub(crate) fn gone_name(target: &str) -> String {
     format!("{target}__pipectl_gone")
 }
 
+/// The changes that a copy of a log does not have.
+#[derive(Debug, Clone)]
+pub(crate) struct Later {
+    /// From this commit on none is in it.
+    pub(crate) first_commit: Lsn,
+    /// Nor those whose versions begin here, though that is before.
+    pub(crate) straddling: Vec<(Lsn, Lsn)>,
+}
+
+impl Later {
+    fn has(&self, version: Version) -> bool {
+        let place = version.transaction();
+        place >= self.first_commit || self.straddling.iter().any(|(from, to)| (*from..=*to).contains(&place))
+    }
+}
+
 /// The destination, as shadows are made there.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shadow<'a> {
@@ -51,19 +67,25 @@ impl Shadow<'_> {
     }
 
     /// Leaves in the shadow of a log the changes alone that its copied rows do not have: all are kept each for itself, and would be there twice.
-    pub(crate) async fn drop_copied(&self, plan: &TablePlan, copied: Version, first_commit: Lsn) -> Result<()> {
+    pub(crate) async fn drop_copied(&self, plan: &TablePlan, copied: Version, later: &Later) -> Result<()> {
         let version = quote_ident(&plan.version_column);
         let statement = format!(
-            "ALTER TABLE {} DELETE WHERE {version} < {{first:UInt128}} AND {version} <> {{copied:UInt128}} SETTINGS mutations_sync = 2",
+            "ALTER TABLE {} DELETE WHERE {version} < {{first:UInt128}} AND {version} <> {{copied:UInt128}} \
+             AND NOT arrayExists(range -> toUInt64(bitShiftRight({version}, 64)) BETWEEN range.1 AND range.2, {{straddling:Array(Tuple(UInt64, UInt64))}}) \
+             SETTINGS mutations_sync = 2",
             ddl::qualified(&shadow_name(&plan.target), self.settings),
         );
-        let first = Version::new(first_commit, Lsn::ZERO).0.to_string();
-        self.server.execute(&statement, &[("first", &first), ("copied", &copied.0.to_string())]).await
+        let first = Version::new(later.first_commit, Lsn::ZERO).0.to_string();
+        let ranges: Vec<_> = later.straddling.iter().map(|(from, to)| format!("({},{})", from.0, to.0)).collect();
+        let straddling = format!("[{}]", ranges.join(","));
+        let parameters =
+            [("first", first.as_str()), ("copied", &copied.0.to_string()), ("straddling", straddling.as_str())];
+        self.server.execute(&statement, &parameters).await
     }
 
     /// Takes the truncation that counts in a signed log over into its shadow, where all that counts is newer anyway: a reader who asks for it while the two
     /// are exchanged finds the same in both. False where the copied rows would not count behind it.
-    pub(crate) async fn carry_truncation(&self, plan: &TablePlan, copied: Version, first_commit: Lsn) -> Result<bool> {
+    pub(crate) async fn carry_truncation(&self, plan: &TablePlan, copied: Version, later: &Later) -> Result<bool> {
         if self.uuid(&plan.target).await?.is_empty() {
             return Ok(true);
         }
@@ -73,7 +95,7 @@ impl Shadow<'_> {
         let newest =
             rows.first().and_then(|row| row.get("newest")?.as_str()?.parse().ok()).map(Version).unwrap_or_default();
         if newest > copied {
-            return Ok(newest.transaction() >= first_commit);
+            return Ok(later.has(newest));
         }
         let statement = format!(
             "INSERT INTO {} ({version}, `_ordinal`, `_sign`) SELECT {version}, `_ordinal`, `_sign` FROM {table} FINAL \

@@ -7,7 +7,7 @@ use super::table::{Shape, Table};
 use super::update;
 use super::{Refused, Step};
 use crate::batch::{Deletions, Fault, Layout, LogChange, LogOp, RowFault, RowMap, TableBatch, filled};
-use crate::change::{Copied, Lsn, SourceType, Version};
+use crate::change::{Copied, Lsn, SourceType, Straddling, Version};
 use crate::decode::debezium::{
     ConnectSchema, Envelope, Object, Op, RecordShape, Row, RowProblem, RowReader, SchemaText,
 };
@@ -128,6 +128,9 @@ impl Change<'_, '_> {
         if self.version < table.truncated || self.is_copied(&layout, table.copied.as_deref())? {
             return Ok(Taken::default());
         }
+        if let Some(straddling) = &table.straddling {
+            self.tell(straddling)?;
+        }
         if self.envelope.op == Op::Truncate && layout.is_history() {
             return self.emptied(table);
         }
@@ -190,6 +193,17 @@ impl Change<'_, '_> {
             (_, None) if layout.deleted_column.is_some() => Ok(false),
             (_, None) => Err(Refused::Dead(UNIDENTIFIED.to_owned())),
         }
+    }
+
+    /// Tells of a change that goes into a shadow, too: which of them the copy has is known when it is complete.
+    fn tell(&self, straddling: &Straddling) -> Result<(), Refused> {
+        let (source, behind) = (&self.envelope.source, self.version.transaction());
+        if source.xid.is_none() && self.envelope.op != Op::Read {
+            return Err(Refused::Dead(UNIDENTIFIED.to_owned()));
+        }
+        let xid = source.xid.filter(|_| self.envelope.op != Op::Read);
+        straddling.note(source.lsn.unwrap_or_default(), behind, xid);
+        Ok(())
     }
 
     /// Of tables without a key only inserts are kept, unless all changes are.

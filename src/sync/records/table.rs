@@ -1,7 +1,7 @@
 //! A table as its records bring it: which shapes its rows have had, and its open batch.
 
 use crate::batch::{Layout, RowMap, TableBatch};
-use crate::change::{Copied, Lsn, TableName, Version};
+use crate::change::{Copied, Lsn, Straddling, TableName, Version};
 use crate::decode::debezium::RecordShape;
 use crate::error::{Error, Kind, Result};
 use crate::flow::{AdoptedRecords, StoredRecords};
@@ -45,6 +45,8 @@ pub(super) struct Table {
     pub(super) truncated: Version,
     /// Changes that are stored by a copy.
     pub(super) copied: Option<Arc<Copied>>,
+    /// Told of each change while another copy is being made.
+    pub(super) straddling: Option<Arc<Straddling>>,
     /// Where the connector's newest snapshot began, once a record of one came, and its rows' version: rows of earlier ones are dead.
     pub(super) snapshot: Option<(Lsn, Version)>,
     /// The last version and ordinal, for the next batch.
@@ -65,6 +67,7 @@ impl Table {
             batch: None,
             truncated: Version::SNAPSHOT,
             copied: None,
+            straddling: None,
             snapshot: None,
             counted: None,
         }
@@ -83,9 +86,9 @@ impl Table {
     /// Takes in what is to be done with the table's records; the index of the shape that was adopted. A batch of another layout is closed.
     pub(super) fn adopt(&mut self, adopted: AdoptedRecords) -> (Option<usize>, Option<TableBatch>) {
         match adopted {
-            AdoptedRecords::Stored(StoredRecords { layout, map, shape, truncated, copied }) => {
+            AdoptedRecords::Stored(StoredRecords { layout, map, shape, truncated, copied, straddling }) => {
                 self.truncated = self.truncated.max(truncated);
-                self.copied = copied;
+                (self.copied, self.straddling) = (copied, straddling);
                 let same = self.layout.as_ref().is_some_and(|known| **known == *layout);
                 let closed = if same { None } else { self.close() };
                 if !same {
