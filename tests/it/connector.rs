@@ -188,8 +188,11 @@ fn a_task_that_fails_says_why_and_a_restart_mends_it() {
     assert!(status.stdout.contains(&line), "{status}");
     // The publication goes while the connector rests: the stream cannot begin again.
     it.good(&["connector", "pause"]);
-    let paused = it.pipectl(&["connector", "status", "--output", "json"]);
-    assert_eq!((paused.status, &json(&paused)["state"]["state"]), (Some(4), &"paused".into()), "{paused}");
+    // Connect takes the order, and carries it out a little later.
+    it.stage.wait_until("it rests", |_| {
+        let paused = it.pipectl(&["connector", "status", "--output", "json"]);
+        json(&paused)["state"]["state"] == "paused" && paused.status == Some(4)
+    });
     it.stage.admin.execute(&format!("DROP PUBLICATION pipectl_{}", it.stage.name));
     it.good(&["connector", "resume"]);
     it.good(&["connector", "restart"]);

@@ -140,10 +140,12 @@ impl Connect {
         self.wait_until_it_streams(stage);
     }
 
-    /// Deletes the connector, and waits until it has left the slot.
+    /// Deletes the connector, and waits until it is gone and has left the slot.
     pub(crate) fn delete(&self, stage: &Stage) {
         let (status, answer) = self.request("DELETE", &format!("/connectors/{}", self.name()), &Value::Null);
         assert!(matches!(status, 204 | 404), "{status}: {answer}");
+        // Connect answers before it has forgotten how the connector was.
+        stage.wait_until("the connector is gone", |_| self.status()["error_code"] == 404);
         Self::wait_until_its_slot_is_left(stage);
     }
 
