@@ -7,6 +7,8 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 const LINE_EVERY: Duration = Duration::from_secs(5);
+/// A bar younger than this has no rate.
+const RATE_AFTER: Duration = Duration::from_secs(1);
 
 /// The progress of one piece of work. It may be shared by threads; what is on the screen goes when it is finished or dropped.
 #[derive(Debug)]
@@ -126,15 +128,12 @@ fn describe(label: &str, unit: &str, bar: &ProgressBar, elapsed: Duration) -> St
 fn style(unit: &str, bounded: bool) -> ProgressStyle {
     let template = match (unit, bounded) {
         ("bytes", true) => {
-            "{prefix:20!} {bar:24} {bytes:>11}/{total_bytes:11} {binary_bytes_per_sec:>13} {eta:>5} {wide_msg}"
-                .to_owned()
+            "{prefix:20!} {bar:24} {bytes:>11}/{total_bytes:11} {rate:>13} {left:>5} {wide_msg}".to_owned()
         }
-        ("bytes", false) => {
-            "{prefix:20!} {spinner} {bytes:>11} {binary_bytes_per_sec:>13} {elapsed:>5} {wide_msg}".to_owned()
-        }
+        ("bytes", false) => "{prefix:20!} {spinner} {bytes:>11} {rate:>13} {elapsed:>5} {wide_msg}".to_owned(),
         (_, true) => {
             format!(
-                "{{prefix:20!}} {{bar:24}} {{human_pos:>11}}/{{human_len:11}} {{rate:>13}} {unit} {{eta:>5}} {{wide_msg}}"
+                "{{prefix:20!}} {{bar:24}} {{human_pos:>11}}/{{human_len:11}} {{rate:>13}} {unit} {{left:>5}} {{wide_msg}}"
             )
         }
         (_, false) => {
@@ -143,17 +142,35 @@ fn style(unit: &str, bounded: bool) -> ProgressStyle {
     };
     // The templates above are fixed, so that the fallback is never seen; the tests draw each.
     let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    style.with_key("rate", whole_rate)
+    let is_bytes = unit == "bytes";
+    let rate = move |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+        let Some(rate) = mean_rate(state.pos(), state.elapsed()) else { return };
+        // A failure to write is indicatif's own affair, here and below.
+        if is_bytes { write!(text, "{}/s", HumanBytes(rate)) } else { write!(text, "{}/s", HumanCount(rate)) }.ok();
+    };
+    style.with_key("rate", rate).with_key("left", |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+        let rate = mean_rate(state.pos(), state.elapsed()).filter(|rate| *rate > 0);
+        if let (Some(rate), Some(total)) = (rate, state.len()) {
+            let left = Duration::from_secs(total.saturating_sub(state.pos()).div_ceil(rate));
+            write!(text, "{:#}", HumanDuration(left)).ok();
+        }
+    })
 }
 
-/// Units a second, without the fractions that indicatif's own key would show. A failure to write is indicatif's own affair.
-fn whole_rate(state: &ProgressState, text: &mut dyn std::fmt::Write) {
-    write!(text, "{}/s", HumanCount(state.per_sec() as u64)).ok();
+/// Units a second since the bar is there, once that says something: a bar begins where its work already is, which indicatif's own estimate takes for a burst.
+fn mean_rate(position: u64, elapsed: Duration) -> Option<u64> {
+    (elapsed >= RATE_AFTER).then(|| (position as f64 / elapsed.as_secs_f64()) as u64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_young_bar_has_no_rate() {
+        assert_eq!(mean_rate(200_000, Duration::from_millis(3)), None);
+        assert_eq!(mean_rate(200_000, Duration::from_secs(4)), Some(50_000));
+    }
 
     #[test]
     fn templates_are_read() {

@@ -171,7 +171,9 @@ impl Progress {
     /// Seconds since the newest stored transaction was committed at the source; 0 where all is stored.
     pub fn lag_seconds(&self) -> f64 {
         let committed = self.committed_at.load(Ordering::Relaxed);
-        if committed == 0 || self.caught_up.load(Ordering::Relaxed) {
+        // A source that is idle tells of it only now and then.
+        let is_complete = self.confirmed.load(Ordering::Relaxed) > 0 && self.lag_bytes() == 0;
+        if committed == 0 || is_complete || self.caught_up.load(Ordering::Relaxed) {
             return 0.0;
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64;
@@ -212,5 +214,17 @@ mod tests {
         assert!(progress.ready());
         progress.retries.store(1, Ordering::Relaxed);
         assert!(!progress.ready());
+    }
+
+    #[test]
+    fn nothing_lags_where_all_is_stored() {
+        let progress = Progress::new(|_| {});
+        progress.committed_at.store(1, Ordering::Relaxed);
+        assert!(progress.lag_seconds() > 0.0, "of topics alone places are told otherwise");
+        progress.saw(Lsn(8));
+        progress.confirmed.store(8, Ordering::Relaxed);
+        assert!(progress.lag_seconds() == 0.0);
+        progress.saw(Lsn(9));
+        assert!(progress.lag_seconds() > 0.0);
     }
 }
