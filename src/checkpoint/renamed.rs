@@ -40,22 +40,26 @@ fn newcomer<'a>(
     state: &State,
     (schema, schemas): (&'a TableSchema, &[TableSchema]),
 ) -> Option<(&'a TableName, TableRule)> {
-    if settings.sync.source != SyncSource::Postgres || state.tables.contains_key(&schema.relid) {
+    if state.tables.contains_key(&schema.relid) {
         return None;
     }
     let rule = settings.rule_for(&schema.name)?;
     let others = schemas.iter().map(|other| (other.relid, &other.name));
-    let reason = displaced(state, &rule.target_of(&schema.name), others)?;
+    let reason = displaced((settings, state), &rule.target_of(&schema.name), others)?;
     let source = schema.name.to_string();
     Some((&schema.name, TableRule { source, exclude: Vec::new(), displaced: Some(reason), ..rule.clone() }))
 }
 
-/// Why a table of this name at the destination has no room there: one that was renamed since goes on into it.
+/// Why a table of this name at the destination has no room there: one that was renamed since goes on into it. A topic has the name that its table had:
+/// there the new one goes on in the place.
 pub fn displaced<'a>(
-    state: &State,
+    (settings, state): (&Settings, &State),
     target: &str,
     mut present: impl Iterator<Item = (u32, &'a TableName)>,
 ) -> Option<String> {
+    if settings.sync.source != SyncSource::Postgres {
+        return None;
+    }
     let owner =
         |(relation, _): &(u32, &TableName)| state.tables.get(relation).is_some_and(|record| record.has_place(target));
     let (_, name) = present.find(owner)?;

@@ -1,7 +1,7 @@
 //! Tables whose rows stand each for itself, and those whose deleted rows stay, copied again while the stream goes on.
 
 use crate::recopy::{QUICK, Reader, SOON, resync, stop, streaming};
-use crate::support::{Postgres, Proxy, Running, Stage};
+use crate::support::{Invocation, Outcome, Postgres, Proxy, Running, Stage};
 use crate::sync_changes::Pipeline;
 use crate::sync_recovery::{Load, kill};
 
@@ -49,13 +49,12 @@ pub(crate) fn shadows(stage: &Stage) -> String {
     stage.clickhouse.value(&like.replace("{}", &stage.name))
 }
 
-#[test]
-fn logs_are_copied_again_beside_the_stream() {
-    let stage = logs("recopy_logs_beside");
+/// Logs are copied while their tables change; whoever reads them has all rows at every moment.
+pub(crate) fn copied_under_load(stage: &Stage, start: impl Fn() -> Running, times: usize) {
     let load = Load::of(&stage.postgres.url, transaction);
-    let running = streaming(&stage);
-    let fixed = Reader::start(&stage, "SELECT count() FROM {db}.bag WHERE n < 0");
-    let all = Reader::start(&stage, "SELECT count() FROM {db}.bag");
+    let running = start();
+    let fixed = Reader::start(stage, "SELECT count() FROM {db}.bag WHERE n < 0");
+    let all = Reader::start(stage, "SELECT count() FROM {db}.bag");
     let refused = stage.pipectl(&["resync", "moves"]);
     assert!(
         refused.status == Some(2) && refused.stderr.contains("history that is stored of public.moves"),
@@ -63,16 +62,50 @@ fn logs_are_copied_again_beside_the_stream() {
     );
     // One too many, which only a copy mends.
     stage.clickhouse.execute("INSERT INTO {db}.bag__log (n, v, _version, _ordinal, _sign) VALUES (-1, 'stray', toUInt128('99999999999999999999'), 0, 1)");
-    for _ in 0..3 {
-        resync(&stage, &["bag", "emptied", "visits", "--max-rows-per-second", "2000"]);
+    for _ in 0..times {
+        resync(stage, &["bag", "emptied", "visits", "--max-rows-per-second", "2000"]);
     }
-    resync(&stage, &["moves", "--yes", "--max-rows-per-second", "1000"]);
+    resync(stage, &["moves", "--yes", "--max-rows-per-second", "1000"]);
     load.stop();
     let (fewest, most) = fixed.fewest_and_most();
     assert!(fewest >= 1000 && most <= 1001, "{fewest} to {most} rows that nobody changes");
     assert!(all.fewest_and_most().0 >= 1000);
     let told = stop(running);
-    assert_eq!(told.matches("public.bag is copied again: ").count(), 3, "{told}");
+    assert_eq!(told.matches("public.bag is copied again: ").count(), times, "{told}");
+}
+
+/// Whoever waits for a copy is ended; what it asked for is not.
+pub(crate) fn interrupted(asking: Running) {
+    asking.signal("INT");
+    let asked = asking.finish(SOON);
+    assert!(asked.stderr.contains("the request stands"), "{asked}");
+}
+
+/// A sync that is asked to copy logs dies at a place of it, under load; `goes_on` starts it again.
+pub(crate) fn killed_at_each_place(
+    (stage, streams): (&Stage, &str),
+    call: impl Fn(&[&str]) -> Invocation,
+    mut goes_on: impl FnMut(&str) -> Outcome,
+) {
+    for failpoint in ["recopy.begun", "recopy.copied", "recopy.noted", "recopy.exchanged"] {
+        let load = Load::of(&stage.postgres.url, transaction);
+        let mut running = call(&["sync"]).env("PIPECTL_FAILPOINTS", failpoint).spawn();
+        running.wait_for(streams);
+        let mut asking = call(&["resync", "moves", "bag", "emptied", "--yes"]).spawn();
+        asking.wait_for("asking the running sync");
+        assert_eq!(running.finish(SOON).status, None, "it was to die at {failpoint}");
+        interrupted(asking);
+        load.stop();
+        let outcome = goes_on(failpoint);
+        let copies = outcome.stderr.matches(" is copied again while the stream goes on").count();
+        assert_eq!(copies, if failpoint == "recopy.exchanged" { 2 } else { 3 }, "{failpoint}: {outcome}");
+    }
+}
+
+#[test]
+fn logs_are_copied_again_beside_the_stream() {
+    let stage = logs("recopy_logs_beside");
+    copied_under_load(&stage, || streaming(&stage), 3);
     stage.catch_up_and_verify();
     assert_eq!(stage.clickhouse.value("SELECT count() FROM {db}.bag WHERE n < 0"), "1000");
     let inserted = stage.postgres.value("SELECT count(*) || ' ' || sum(n) FROM visits");
@@ -90,26 +123,16 @@ fn logs_are_copied_again_beside_the_stream() {
 fn a_copy_of_a_log_that_is_killed_counts_nothing_twice() {
     let pipeline = Pipeline { stage: logs("recopy_logs_killed") };
     let (stage, mark) = (&pipeline.stage, pipeline.mark());
-    let interrupted = |asking: Running| {
-        asking.signal("INT");
-        let asked = asking.finish(SOON);
-        assert!(asked.stderr.contains("the request stands"), "{asked}");
-    };
-    for failpoint in ["recopy.begun", "recopy.copied", "recopy.noted", "recopy.exchanged"] {
-        let load = Load::of(&stage.postgres.url, transaction);
-        let mut running = stage.invocation(&["sync"]).env("PIPECTL_FAILPOINTS", failpoint).spawn();
-        running.wait_for("streaming from");
-        let mut asking = stage.invocation(&["resync", "moves", "bag", "emptied", "--yes"]).spawn();
-        asking.wait_for("asking the running sync");
-        assert_eq!(running.finish(SOON).status, None, "it was to die at {failpoint}");
-        interrupted(asking);
-        load.stop();
-        let outcome = stage.catch_up_and_verify();
-        let copies = outcome.stderr.matches(" is copied again while the stream goes on").count();
-        assert_eq!(copies, if failpoint == "recopy.exchanged" { 2 } else { 3 }, "{failpoint}: {outcome}");
-        let again = stage.catch_up_and_verify();
-        assert!(!again.stderr.contains("copied again"), "{failpoint}: {again}");
-    }
+    killed_at_each_place(
+        (stage, "streaming from"),
+        |arguments| stage.invocation(arguments),
+        |failpoint| {
+            let outcome = stage.catch_up_and_verify();
+            let again = stage.catch_up_and_verify();
+            assert!(!again.stderr.contains("copied again"), "{failpoint}: {again}");
+            outcome
+        },
+    );
     let load = Load::of(&stage.postgres.url, transaction);
     let running = streaming(stage);
     let mut asking = stage.invocation(&["resync", "bag", "--max-rows-per-second", "300"]).spawn();

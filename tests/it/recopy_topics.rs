@@ -1,7 +1,9 @@
 //! Logs that are copied again where their changes come by topics: records tell which transaction they are of, not where it was committed.
 
-use crate::recopy::{Reader, SOON, resync, stop};
-use crate::recopy_logs::{FIXED, LOGS, RULES, across_the_copy, shadows, transaction};
+use crate::recopy::{resync, stop};
+use crate::recopy_logs::{
+    FIXED, LOGS, RULES, across_the_copy, copied_under_load, interrupted, killed_at_each_place, shadows, transaction,
+};
 use crate::support::{Piped, Proxy, Running};
 use crate::sync_recovery::{Load, kill};
 
@@ -42,27 +44,7 @@ fn equal_when_all_is_read_again(piped: &Piped) {
 fn logs_of_topics_are_copied_again_beside_the_stream() {
     let piped = piped("recopy_topics_beside");
     let stage = &piped.stage;
-    let load = Load::of(&stage.postgres.url, transaction);
-    let running = reading(&piped);
-    let fixed = Reader::start(stage, "SELECT count() FROM {db}.bag WHERE n < 0");
-    let all = Reader::start(stage, "SELECT count() FROM {db}.bag");
-    let refused = stage.pipectl(&["resync", "moves"]);
-    assert!(
-        refused.status == Some(2) && refused.stderr.contains("history that is stored of public.moves"),
-        "{refused}"
-    );
-    // One too many, which only a copy mends.
-    stage.clickhouse.execute("INSERT INTO {db}.bag__log (n, v, _version, _ordinal, _sign) VALUES (-1, 'stray', toUInt128('99999999999999999999'), 0, 1)");
-    for _ in 0..2 {
-        resync(stage, &["bag", "emptied", "visits", "--max-rows-per-second", "2000"]);
-    }
-    resync(stage, &["moves", "--yes", "--max-rows-per-second", "1000"]);
-    load.stop();
-    let (fewest, most) = fixed.fewest_and_most();
-    assert!(fewest >= 1000 && most <= 1001, "{fewest} to {most} rows that nobody changes");
-    assert!(all.fewest_and_most().0 >= 1000);
-    let told = stop(running);
-    assert_eq!(told.matches("public.bag is copied again: ").count(), 2, "{told}");
+    copied_under_load(stage, || reading(&piped), 2);
     equal_when_all_is_read_again(&piped);
     assert_eq!(stage.clickhouse.value("SELECT count() FROM {db}.bag WHERE n < 0"), "1000");
 }
@@ -72,31 +54,21 @@ fn logs_of_topics_are_copied_again_beside_the_stream() {
 fn a_copy_of_a_log_of_topics_that_is_killed_counts_nothing_twice() {
     let piped = piped("recopy_topics_killed");
     let stage = &piped.stage;
-    let ended = |asking: Running| {
-        asking.signal("INT");
-        let asked = asking.finish(SOON);
-        assert!(asked.stderr.contains("the request stands"), "{asked}");
-    };
-    for failpoint in ["recopy.begun", "recopy.copied", "recopy.noted", "recopy.exchanged"] {
-        let load = Load::of(&stage.postgres.url, transaction);
-        let mut running = piped.call(&["sync"]).env("PIPECTL_FAILPOINTS", failpoint).spawn();
-        running.wait_for("partitions of");
-        let mut asking = piped.call(&["resync", "moves", "bag", "emptied", "--yes"]).spawn();
-        asking.wait_for("asking the running sync");
-        assert_eq!(running.finish(SOON).status, None, "it was to die at {failpoint}");
-        ended(asking);
-        load.stop();
-        let outcome = piped.sync();
-        let copies = outcome.stderr.matches(" is copied again while the stream goes on").count();
-        assert_eq!(copies, if failpoint == "recopy.exchanged" { 2 } else { 3 }, "{failpoint}: {outcome}");
-        piped.equal();
-    }
+    killed_at_each_place(
+        (stage, "partitions of"),
+        |arguments| piped.call(arguments),
+        |_| {
+            let outcome = piped.sync();
+            piped.equal();
+            outcome
+        },
+    );
     let load = Load::of(&stage.postgres.url, transaction);
     let running = reading(&piped);
     let mut asking = piped.call(&["resync", "bag", "--max-rows-per-second", "300"]).spawn();
     asking.wait_for("is being copied");
     kill(running);
-    ended(asking);
+    interrupted(asking);
     load.stop();
     equal_when_all_is_read_again(&piped);
 }

@@ -2,11 +2,11 @@
 
 use super::apply::streaming;
 use super::plan::ConnectorPlan;
-use super::remove::forget;
+use super::remove::{forget, has_stopped};
 use super::{PAUSE, connect, postgres};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
-use crate::server::connect::{Connect, ConnectorState, ConnectorStatus};
+use crate::server::connect::{ConnectorState, ConnectorStatus};
 use crate::server::postgres::connect as open;
 use crate::source::postgres::slot_state;
 use std::time::{Duration, Instant};
@@ -47,7 +47,7 @@ pub(in crate::assemble) async fn stop(settings: &Settings) -> Result<()> {
         if !connect.stop(&name).await? {
             return Err(cannot_stop());
         }
-        has_stopped(&connect, &name).await?;
+        has_stopped(&connect, &name, Instant::now() + LAST_BREATH).await?;
         let offsets = connect.offsets(&name).await?;
         let copies_first = config.get("snapshot.mode").is_none_or(|mode| mode != "no_data" && mode != "never");
         if copies_first && (offsets.is_empty() || offsets.iter().any(copies)) {
@@ -70,21 +70,6 @@ pub(in crate::assemble) async fn stop(settings: &Settings) -> Result<()> {
 
 fn cannot_stop() -> Error {
     Error::new(Kind::Source, "the worker cannot stop a connector").hint("this needs Kafka Connect 3.7 or later")
-}
-
-async fn has_stopped(connect: &Connect, name: &str) -> Result<()> {
-    let deadline = Instant::now() + LAST_BREATH;
-    loop {
-        let status = connect.status(name).await?;
-        if status.is_none_or(|status| status.connector.state == ConnectorState::Stopped && status.tasks.is_empty()) {
-            return Ok(());
-        }
-        if Instant::now() >= deadline {
-            return Err(Error::new(Kind::SourceUnreachable, format!("connector \"{name}\" does not stop"))
-                .hint("see the log of its worker; its task may be in the middle of a long query"));
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
 }
 
 /// Whether a stored offset belongs to a snapshot that is not complete.

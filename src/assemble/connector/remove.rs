@@ -63,17 +63,24 @@ pub(super) async fn forget(connect: &Connect, name: &str) -> Result<bool> {
     }
     let deadline = Instant::now() + LAST_BREATH;
     loop {
+        has_stopped(connect, name, deadline).await?;
+        // The worker may hold the tasks' end back for a moment longer than it tells.
+        match connect.delete_offsets(name).await {
+            Ok(()) => return Ok(true),
+            Err(error) if error.kind().policy().retry || Instant::now() >= deadline => return Err(error),
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
+/// Waits until a connector that was told to stop has no tasks any more.
+pub(super) async fn has_stopped(connect: &Connect, name: &str, deadline: Instant) -> Result<()> {
+    loop {
         let status = connect.status(name).await?;
-        let stopped =
-            status.is_none_or(|status| status.connector.state == ConnectorState::Stopped && status.tasks.is_empty());
-        if stopped {
-            // The worker may hold the tasks' end back for a moment longer than it tells.
-            match connect.delete_offsets(name).await {
-                Ok(()) => return Ok(true),
-                Err(error) if error.kind().policy().retry || Instant::now() >= deadline => return Err(error),
-                Err(_) => {}
-            }
-        } else if Instant::now() >= deadline {
+        if status.is_none_or(|status| status.connector.state == ConnectorState::Stopped && status.tasks.is_empty()) {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
             return Err(Error::new(Kind::SourceUnreachable, format!("connector \"{name}\" does not stop"))
                 .hint("see the log of its worker; its task may be in the middle of a long query"));
         }

@@ -37,8 +37,7 @@ pub(super) struct Active {
 
 impl Active {
     fn new((place, shadow): (Place, String), plan: TablePlan, layout: Arc<Layout>, was_asked_for: bool) -> Self {
-        let (is_stale, has_failed, straddling) = (false, false, None);
-        Self { place, shadow, plan, layout, is_stale, has_failed, was_asked_for, straddling }
+        Self { place, shadow, plan, layout, is_stale: false, has_failed: false, was_asked_for, straddling: None }
     }
 
     /// Whether the copied rows look like those of the stream.
@@ -204,20 +203,18 @@ impl LiveTables {
             place,
             straddling: straddling.clone(),
         };
-        let active = Active::new((place, shadow), plan, layout, want.request.is_some());
-        self.copying.insert(relation, Active { straddling, ..active });
+        let mut active = Active::new((place, shadow), plan, layout, want.request.is_some());
+        active.straddling = straddling;
+        self.copying.insert(relation, active);
         Ok(begun)
     }
 
     /// A copy must not take the place of a table that was renamed, and whose rows go on to come.
     async fn refuse_displaced(&mut self, schema: &TableSchema, target: &str) -> Result<()> {
-        if self.settings.sync.source != SyncSource::Postgres {
-            return Ok(());
-        }
         let has_place = |(other, record): &(&u32, &TableRecord)| **other != schema.relid && record.has_place(target);
         let Some(other) = self.state.tables.iter().find(has_place).map(|(other, _)| *other) else { return Ok(()) };
         let Some(owner) = self.lookup(other).await? else { return Ok(()) };
-        match displaced(&self.state, target, std::iter::once((other, &owner.name))) {
+        match displaced((&self.settings, &self.state), target, std::iter::once((other, &owner.name))) {
             Some(reason) => Err(Error::new(Kind::Config, format!("{} has no place: {reason}", schema.name))),
             None => Ok(()),
         }

@@ -8,7 +8,7 @@ use super::{Fit, LiveTables};
 use crate::batch::LogForm;
 use crate::change::{Lsn, Version};
 use crate::checkpoint::{MarkRecord, TablePhase, TableRecord, displaced};
-use crate::config::{DroppedPartitions, SyncSource};
+use crate::config::DroppedPartitions;
 use crate::error::Result;
 use crate::flow::CheckpointStore;
 use crate::server::postgres::{HeapMark, TableMark, marks};
@@ -229,12 +229,8 @@ impl LiveTables {
 
     /// Whether the place of a table that came is another one's, which was renamed; that is told once.
     fn leave_out(&mut self, relation: u32, target: &str, marks: &BTreeMap<u32, TableMark>) -> bool {
-        // A topic has the name that its table had: there the new one goes on in the place.
-        if self.settings.sync.source != SyncSource::Postgres {
-            return false;
-        }
         let present = marks.iter().map(|(relation, mark)| (*relation, &mark.name));
-        let Some(reason) = displaced(&self.state, target, present) else { return false };
+        let Some(reason) = displaced((&self.settings, &self.state), target, present) else { return false };
         if let Some(mark) = marks.get(&relation).filter(|_| self.displaced.insert(relation)) {
             self.progress.note(format!("warning: table {} is left out: {reason}", mark.name));
         }
