@@ -9,6 +9,7 @@
 //! | in the first copy | an insert of copied rows |
 //! | copy to stream | `START_REPLICATION` |
 //! | in the stream | an insert of changes |
+//! | in several inserts at once | the insert of one of three tables, while those of the others are stored |
 //! | in a change of the schema | `ALTER TABLE` in ClickHouse |
 //! | in a TRUNCATE | the insert of deleted rows |
 //! | data written, checkpoint not | the insert of the checkpoint |

@@ -16,12 +16,24 @@ const LOG_SCHEMA: &str = "
     INSERT INTO public.cellbag SELECT g % 20, 'v' FROM generate_series(1, 200) AS g";
 const LOG_CONFIG: &str = "tables:\n  - source: public.*\n  - {source: public.cellbag, keyless: multiset}\nsync:\n  heartbeat: 1s\n  batch: {max_age: 50ms}\n";
 
+/// Two more tables, the one with a key and the other without; and changes of all three that become one group: it is full with the last of them. All values are
+/// sent, since those that are left out are stored behind the others.
+const SIDE_SCHEMA: &str = "
+    CREATE TABLE public.cellside (id int PRIMARY KEY, n int NOT NULL); INSERT INTO public.cellside SELECT g, 0 FROM generate_series(1, 20) AS g";
+const SEVERAL_CONFIG: &str = "tables:\n  - source: public.*\n  - {source: public.cellbag, keyless: multiset}\nsync:\n  heartbeat: 1s\n  batch: {max_age: 5s, max_rows: 100}\n";
+const SEVERAL_KNOWN: &str = "
+    BEGIN; UPDATE public.cellside SET n = 2 WHERE id = 20; INSERT INTO public.cellbag VALUES (1, 'v'); UPDATE public.cellrows SET n = 2, v = 'known' WHERE id > 100; COMMIT";
+const SEVERAL_CHANGES: &str = "
+    BEGIN; UPDATE public.cellside SET n = 1 WHERE id < 10; DELETE FROM public.cellside WHERE id > 15; UPDATE public.cellbag SET v = 'several' WHERE n = 5;
+    INSERT INTO public.cellbag SELECT 9, 'v' FROM generate_series(1, 3); UPDATE public.cellrows SET n = 3, v = 'several' WHERE id <= 100; COMMIT";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     SlotMade,
     InTheCopy,
     CopyToStream,
     InTheStream,
+    InSeveralInserts,
     InSchemaChange,
     InTruncate,
     DataWritten,
@@ -37,11 +49,12 @@ pub(super) enum Place {
 }
 
 impl Place {
-    pub(super) const ALL: [Self; 16] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::SlotMade,
         Self::InTheCopy,
         Self::CopyToStream,
         Self::InTheStream,
+        Self::InSeveralInserts,
         Self::InSchemaChange,
         Self::InTruncate,
         Self::DataWritten,
@@ -60,7 +73,9 @@ impl Place {
     fn request(self) -> (bool, &'static [&'static str]) {
         match self {
             Self::SlotMade => (true, &["AS pages"]),
-            Self::InTheCopy | Self::InTheStream | Self::InResync => (false, &["INSERT", "cellrows"]),
+            Self::InTheCopy | Self::InTheStream | Self::InSeveralInserts | Self::InResync => {
+                (false, &["INSERT", "cellrows"])
+            }
             Self::InRecopy | Self::InRewrite => (false, &["INSERT", "cellrows__pipectl_copy"]),
             Self::BeforeExchange => (false, &["EXCHANGE TABLES", "cellrows"]),
             Self::BehindExchange => (false, &["\r\n\r\nmarks\r\n"]),
@@ -84,6 +99,7 @@ impl Place {
             Self::InRecopyOfLog | Self::BeforeExchangeOfLog => None,
             Self::InRewrite => Some("ALTER TABLE public.cellrows ALTER n TYPE numeric(10, 2) USING n * 2"),
             Self::InTheStream | Self::DataWritten | Self::CheckpointWritten => Some(CHANGES),
+            Self::InSeveralInserts => Some(SEVERAL_CHANGES),
             Self::InSchemaChange => Some(
                 "ALTER TABLE public.cellrows ADD COLUMN more int NOT NULL DEFAULT 5; UPDATE public.cellrows SET more = 6 WHERE id = 5",
             ),
@@ -101,6 +117,11 @@ impl Place {
     /// Whether it is about a table whose rows are counted.
     pub(super) fn is_of_log(self) -> bool {
         matches!(self, Self::InRecopyOfLog | Self::BeforeExchangeOfLog)
+    }
+
+    /// Whether a table whose rows are counted is there.
+    pub(super) fn has_bag(self) -> bool {
+        self.is_of_log() || self == Self::InSeveralInserts
     }
 
     /// Whether the first copy is over.
@@ -154,6 +175,16 @@ impl Standing {
                     held.hold(words);
                     destination.release();
                     stage.wait_until("the checkpoint is stored", |stage| checkpoint(stage) != before);
+                } else if place == Place::InSeveralInserts {
+                    // What is open is stored before a table that the session tells of for the first time.
+                    stage.postgres.execute(SEVERAL_KNOWN);
+                    stage.wait_until("all three are known", |stage| {
+                        stage.clickhouse.value("SELECT count() FROM {db}.cellrows WHERE _version > 0") == "100"
+                    });
+                    held.hold(&["INSERT", "_version"]);
+                    stage.postgres.execute(change);
+                    held.wait_until_all_held(&["cellside", "cellbag__log", "cellrows"]);
+                    held.hold_only(words);
                 } else {
                     held.hold(words);
                     stage.postgres.execute(change);
@@ -194,6 +225,14 @@ impl Standing {
                 assert_eq!(stored("SELECT count(), any(toTypeName(n)) FROM {db}.cellrows FINAL"), "200\tInt32");
             }
             Place::InTheStream => assert_eq!(stored("SELECT count() FROM {db}.cellrows WHERE _version > 0"), "0"),
+            Place::InSeveralInserts => {
+                let changed = [
+                    "SELECT count(), countIf(n = 1) FROM {db}.cellside FINAL",
+                    "SELECT countIf(v = 'several'), countIf(n = 9) FROM {db}.cellbag",
+                ];
+                stage.wait_until("the others are stored", |_| changed.map(stored) == ["15\t9", "10\t13"]);
+                assert_eq!(stored("SELECT count() FROM {db}.cellrows WHERE v = 'several'"), "0");
+            }
             Place::InSchemaChange => assert_eq!(
                 stored(&format!(
                     "SELECT count() FROM system.columns WHERE database = '{}' AND name = 'more'",
@@ -237,10 +276,17 @@ impl Standing {
 /// The tables, and their first copy where the place lies behind it; then a mark before all that follows.
 fn prepare(place: Place, stage: &Stage) -> Option<Mark> {
     stage.postgres.execute(SCHEMA);
-    if place.is_of_log() {
+    if place.has_bag() {
         stage.postgres.execute(LOG_SCHEMA);
     }
-    stage.config(if place.is_of_log() { LOG_CONFIG } else { CONFIG });
+    if place == Place::InSeveralInserts {
+        stage.postgres.execute(SIDE_SCHEMA);
+    }
+    stage.config(match place {
+        Place::InSeveralInserts => SEVERAL_CONFIG,
+        _ if place.is_of_log() => LOG_CONFIG,
+        _ => CONFIG,
+    });
     place.is_later().then(|| {
         stage.catch_up_and_verify();
         Mark::of(stage)

@@ -31,7 +31,7 @@ impl Struck {
     pub(super) fn prove(self) {
         let Self { place, stage, mark, running, other, lost } = self;
         let session = connect_again(&stage.postgres.url);
-        if place.is_of_log() {
+        if place.has_bag() {
             session.execute(LOG_CHANGES);
         }
         session.execute(CHANGES);

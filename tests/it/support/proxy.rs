@@ -41,8 +41,8 @@ struct Gate {
     skipped: u32,
     /// How much of a connection goes through from such a piece on.
     within: usize,
-    /// How many pieces have been held back since it was closed.
-    held: u32,
+    /// What has been held back since it was closed.
+    held: Vec<Vec<u8>>,
     /// How often it was opened, and what is done then with what waits.
     opened: u32,
     verdict: Verdict,
@@ -124,7 +124,7 @@ impl Proxy {
     pub(crate) fn hold_behind(&self, count: u32, texts: &[&str]) {
         let mut gate = self.shared.gate.lock().unwrap();
         gate.texts = texts.iter().map(|text| (*text).to_owned()).collect();
-        (gate.skipped, gate.within, gate.held) = (count, 0, 0);
+        (gate.skipped, gate.within, gate.held) = (count, 0, Vec::new());
     }
 
     /// Holds a request back in its middle, once more than so many bytes of it have gone through.
@@ -133,18 +133,29 @@ impl Proxy {
         self.shared.gate.lock().unwrap().within = bytes;
     }
 
+    /// Goes on holding back what has all of these texts in it; what else waits goes on.
+    pub(crate) fn hold_only(&self, texts: &[&str]) {
+        self.shared.gate.lock().unwrap().texts = texts.iter().map(|text| (*text).to_owned()).collect();
+        self.shared.moved.notify_all();
+    }
+
     /// How much was held back since.
-    pub(crate) fn held_back(&self) -> u32 {
-        self.shared.gate.lock().unwrap().held
+    pub(crate) fn held_back(&self) -> usize {
+        self.shared.gate.lock().unwrap().held.len()
     }
 
     /// Waits until something is held back; fails the test where that does not happen.
     pub(crate) fn wait_until_held(&self) {
+        self.wait_until_all_held(&[""]);
+    }
+
+    /// The same of several at once, one with each of these texts in it.
+    pub(crate) fn wait_until_all_held(&self, texts: &[&str]) {
         let deadline = Instant::now() + PATIENCE;
         let mut gate = self.shared.gate.lock().unwrap();
-        while gate.held == 0 {
+        while !texts.iter().all(|text| gate.held.iter().any(|piece| has(piece, text))) {
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "no request with {:?} came by", gate.texts);
+            assert!(!left.is_zero(), "no request with {:?} came by: {} of {texts:?}", gate.texts, gate.held.len());
             gate = self.shared.moved.wait_timeout(gate, left).unwrap().0;
         }
     }
@@ -157,7 +168,7 @@ impl Proxy {
     /// Does this with what is held back, and lets all go that follows; fails the test where nothing is.
     pub(crate) fn release_with(&self, verdict: Verdict) {
         let mut gate = self.shared.gate.lock().unwrap();
-        assert!(gate.held > 0, "nothing is held back: {:?}", gate.texts);
+        assert!(!gate.held.is_empty(), "nothing is held back: {:?}", gate.texts);
         gate.texts.clear();
         gate.opened += 1;
         gate.verdict = verdict;
@@ -249,11 +260,14 @@ impl Shared {
         if !gate.stops(piece, begun) {
             return Verdict::Pass;
         }
-        gate.held += 1;
+        gate.held.push(piece.to_vec());
         self.moved.notify_all();
         let opened = gate.opened;
         while gate.opened == opened {
             gate = self.moved.wait(gate).unwrap();
+            if gate.opened == opened && begun.is_none() && !gate.is_closed_to(piece) {
+                return Verdict::Pass;
+            }
         }
         gate.verdict.clone()
     }
@@ -281,7 +295,7 @@ impl Gate {
 }
 
 fn has(piece: &[u8], text: &str) -> bool {
-    piece.windows(text.len()).any(|window| window == text.as_bytes())
+    text.is_empty() || piece.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
 fn port_of(url: &str) -> &str {
