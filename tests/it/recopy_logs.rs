@@ -4,6 +4,7 @@ use crate::recopy::{QUICK, Reader, SOON, resync, stop, streaming};
 use crate::support::{Invocation, Outcome, Postgres, Proxy, Running, Stage};
 use crate::sync_changes::Pipeline;
 use crate::sync_recovery::{Load, kill};
+use std::sync::{Mutex, PoisonError};
 
 /// Rows that nobody changes, in a log that knows a truncation; a log that is emptied now and then; one with a key; and one that keeps inserts alone.
 pub(crate) const LOGS: &str = "
@@ -237,9 +238,13 @@ fn what_the_stream_does_not_tell_of_a_log_is_told_with_the_way_out() {
     assert_eq!(verified.status, Some(0), "{verified}");
 }
 
+/// Two tests with transactions of this kind would wait for each other: a new slot waits for those of every database.
+static ACROSS: Mutex<()> = Mutex::new(());
+
 /// Lets a transaction write on both sides of a copy's snapshot: one that began when the slot waited for others, and was still open when it had them all. It is
 /// committed when the copy has the table's place, or while its rows are held back.
 pub(crate) fn across_the_copy(stage: &Stage, copy: impl FnOnce() -> Running, source: Option<&Proxy>) {
+    let _alone = ACROSS.lock().unwrap_or_else(PoisonError::into_inner);
     let open = |n: u8| {
         let session = Postgres::connect(&stage.postgres.url);
         session.execute(&format!("BEGIN; INSERT INTO bag VALUES ({n})"));
