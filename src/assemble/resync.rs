@@ -17,7 +17,7 @@ use crate::change::{Lsn, Position, Version};
 use crate::checkpoint::{
     CopiedRecord, ExchangeRecord, OffsetStore, PipelineRecord, State, StateStore, TablePhase, TableRecord, Transport,
 };
-use crate::config::{Settings, SyncSource, TableMode};
+use crate::config::{Settings, SyncSource, TableMode, copy_slot};
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
 use crate::flow::CheckpointStore;
@@ -33,27 +33,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::watch;
 
-/// How many letters of a slot's name count, `max_identifier_length`: Postgres cuts the others off without a word
-/// (<https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS>).
-const LONGEST_NAME: usize = 63;
-
 /// A snapshot that is later than the stream's past, and the version that its rows get.
 pub(super) async fn later_snapshot(
     settings: &Settings,
     client: &tokio_postgres::Client,
     patience: &Patience<'_>,
 ) -> Result<(Version, CreatedSlot)> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
     let postgres = settings.postgres.as_ref().ok_or_else(super::copies::no_postgres)?;
     let mark = mark(client).await?;
-    let slot = create_slot(postgres, &passing_name(&postgres.slot), true, patience).await?;
+    // The server may take a moment to give up the slot of an attempt before.
+    let name = copy_slot(&postgres.slot, (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+    let slot = create_slot(postgres, &name, true, patience).await?;
     Ok((Version::new(mark, Lsn::ZERO), slot))
-}
-
-/// The name of a slot that goes with its session: another one each time, since the server may take a moment to give up that of an attempt before.
-fn passing_name(slot: &str) -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let end = format!("_copy_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    slot.chars().take(LONGEST_NAME.saturating_sub(end.len())).chain(end.chars()).collect()
 }
 
 /// Which changes a copy has, where records of topics tell of them.
@@ -389,18 +381,5 @@ impl Run<'_> {
         shadows.drop(&plan.target).await?;
         self.progress.note(format!("{} is copied again", plan.schema.name));
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_passing_slot_has_a_name_of_its_own_that_is_not_too_long() {
-        let (long, short) = ("s".repeat(LONGEST_NAME), "short");
-        let names = [passing_name(&long), passing_name(&long), passing_name(short)];
-        assert!(names[0] != names[1] && names[0].len() == LONGEST_NAME && names[0].starts_with("sss"), "{names:?}");
-        assert!(names[2].starts_with("short_copy_"), "{names:?}");
     }
 }

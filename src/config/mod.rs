@@ -16,7 +16,7 @@ mod url;
 
 pub use duration::duration;
 pub use load::{load, load_clickhouse, load_kafka, load_postgres, load_postgres_without_file};
-pub use names::inserts_publication;
+pub use names::{copy_slot, inserts_publication};
 pub use rules::Selected;
 pub use secret::Secret;
 pub use settings::{

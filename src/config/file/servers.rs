@@ -3,6 +3,7 @@
 use super::reader::Section;
 use super::units;
 use crate::config::connections::{ClickHouseKeys, PostgresKeys, ServerKeys};
+use crate::config::names::LONGEST_NAME;
 use crate::config::url::HttpUrl;
 use crate::config::{KafkaSettings, Secret, SslMode};
 use std::collections::BTreeMap;
@@ -30,13 +31,15 @@ pub(super) fn postgres(section: Section<'_>, by_flag: bool) -> PostgresKeys {
     keys.sslcert = section.text("sslcert").map(Into::into);
     keys.sslkey = section.text("sslkey").map(Into::into);
     keys.publication = section.parse("publication", |name| {
-        (name.len() <= 63).then(|| name.to_owned()).ok_or_else(|| "must be at most 63 bytes long".to_owned())
+        (name.len() <= LONGEST_NAME)
+            .then(|| name.to_owned())
+            .ok_or_else(|| format!("must be at most {LONGEST_NAME} bytes long"))
     });
     keys.slot = section.parse("slot", |name| {
         let letters = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-        (letters && name.len() <= 63)
+        (letters && name.len() <= LONGEST_NAME)
             .then(|| name.to_owned())
-            .ok_or_else(|| format!("\"{name}\" must be at most 63 lower-case letters, digits or _"))
+            .ok_or_else(|| format!("\"{name}\" must be at most {LONGEST_NAME} lower-case letters, digits or _"))
     });
     section.finish();
     keys
